@@ -1,0 +1,2 @@
+//! coffer-hello
+fn main() {}

@@ -1,0 +1,2 @@
+//! coffer-init
+fn main() {}

@@ -1,0 +1,2 @@
+//! coffer-shim
+fn main() {}

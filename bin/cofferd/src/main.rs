@@ -1,0 +1,2 @@
+//! cofferd
+fn main() {}
