@@ -1,1 +1,38 @@
-//! sys
+//! System calls that rustix does not wrap, as safe functions over descriptors and plain values.
+//!
+//! This crate and `launch` are the only ones in which `unsafe` appears. It takes no decision: it does not probe, fall
+//! back, log, resolve a path or keep state. What rustix wraps already (openat2, fsopen, move_mount, pidfd_open, ...) is
+//! called through rustix by everybody and has no second wrapper here.
+//!
+//! Reading order:
+//! - [`Error`]: a failed call, printed as strace prints it; it never allocates, so that a child between clone and execve
+//!   may build one;
+//! - processes: [`clone`], [`pidfd`], [`process`], [`signals`], [`limits`], [`schedule`];
+//! - rights: [`caps`], [`ids`], [`keys`], [`seccomp`], [`landlock`], [`bpf`];
+//! - files: [`fds`], [`mount`], [`memfd`].
+//!
+//! Every function may be called between clone and execve unless its documentation says that it allocates.
+//! There are no tasks and no locks.
+
+#![expect(unsafe_code, reason = "the layer that makes system calls")]
+
+pub mod bpf;
+pub mod caps;
+pub mod clone;
+mod error;
+pub mod fds;
+pub mod ids;
+pub mod keys;
+pub mod landlock;
+pub mod limits;
+pub mod memfd;
+pub mod mount;
+pub mod pidfd;
+pub mod process;
+mod raw;
+pub mod schedule;
+pub mod seccomp;
+pub mod signals;
+
+pub use error::{Arg, Error, Result, errno_name};
+pub use rustix::io::Errno;

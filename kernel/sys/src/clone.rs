@@ -1,0 +1,171 @@
+//! Processes and namespaces: clone3, unshare, setns.
+
+use crate::raw::{check, check_fd};
+use crate::{Arg, Result};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
+
+bitflags::bitflags! {
+    /// The kinds of namespace, with the kernel's CLONE_NEW* bits.
+    #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+    pub struct Namespaces: u64 {
+        /// CLONE_NEWTIME (5.6); only for unshare and setns, in clone3 too since its bit lies in the exit signal.
+        const TIME = 0x80;
+        /// CLONE_NEWNS: the mount table.
+        const MOUNT = 0x0002_0000;
+        /// CLONE_NEWCGROUP: the root of the visible cgroup tree.
+        const CGROUP = 0x0200_0000;
+        /// CLONE_NEWUTS: host and domain name.
+        const UTS = 0x0400_0000;
+        /// CLONE_NEWIPC: System V IPC and POSIX message queues.
+        const IPC = 0x0800_0000;
+        /// CLONE_NEWUSER: user and group ids, capabilities.
+        const USER = 0x1000_0000;
+        /// CLONE_NEWPID: process ids of children.
+        const PID = 0x2000_0000;
+        /// CLONE_NEWNET: interfaces, routes, sockets.
+        const NET = 0x4000_0000;
+    }
+}
+
+/// Other bits of clone3.
+pub const CLONE_PARENT: u64 = 0x8000;
+/// The answer includes a pidfd.
+pub const CLONE_PIDFD: u64 = 0x1000;
+/// The child starts in the cgroup v2 that a descriptor names (5.7).
+pub const CLONE_INTO_CGROUP: u64 = 0x2_0000_0000;
+
+/// What the new process is like.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct CloneArgs<'fd> {
+    /// The namespaces that it starts in anew.
+    pub namespaces: Namespaces,
+    /// The cgroup v2 directory that it starts in (5.7). The error EBUSY or EACCES means a bad cgroup.
+    pub cgroup: Option<BorrowedFd<'fd>>,
+    /// Whether the caller's parent becomes its parent (CLONE_PARENT).
+    pub parent: bool,
+}
+
+/// Which side of a clone the caller is on.
+#[derive(Debug)]
+pub enum Cloned {
+    /// The new process.
+    Child,
+    /// The caller; the new process by its number here and by a descriptor that is CLOEXEC.
+    Parent {
+        /// The number in the caller's pid namespace.
+        pid: i32,
+        /// The process itself.
+        pidfd: OwnedFd,
+    },
+}
+
+/// struct clone_args of linux/sched.h, version 2 (88 bytes, 5.7).
+#[repr(C)]
+#[derive(Default)]
+struct RawArgs {
+    flags: u64,
+    pidfd: u64,
+    child_tid: u64,
+    parent_tid: u64,
+    exit_signal: u64,
+    stack: u64,
+    stack_size: u64,
+    tls: u64,
+    set_tid: u64,
+    set_tid_size: u64,
+    cgroup: u64,
+}
+
+/// Makes a process as fork does, with a pidfd, in the namespaces and the cgroup of `args` (clone3, 5.3).
+///
+/// # Safety
+/// The child has a copy of the caller's memory but only the calling thread: locks of other threads stay locked for
+/// ever. Until it calls execve or _exit it may only use what POSIX calls async-signal-safe, so no allocation, unless
+/// the process had a single thread. The C library's cached thread id is stale in the child.
+pub unsafe fn clone3(args: &CloneArgs<'_>) -> Result<Cloned> {
+    let mut pidfd: i32 = -1;
+    let mut raw = RawArgs {
+        flags: args.namespaces.bits() | CLONE_PIDFD,
+        pidfd: (&raw mut pidfd).addr() as u64,
+        exit_signal: libc::SIGCHLD as u64,
+        ..RawArgs::default()
+    };
+    if args.parent {
+        // With CLONE_PARENT the exit signal is the caller's own, and giving one is EINVAL.
+        raw.flags |= CLONE_PARENT;
+        raw.exit_signal = 0;
+    }
+    if let Some(cgroup) = args.cgroup {
+        raw.flags |= CLONE_INTO_CGROUP;
+        raw.cgroup = cgroup.as_raw_fd() as u64;
+    }
+    // SAFETY: `raw` is a valid clone_args of the given size, `pidfd` outlives the call, and the caller keeps the
+    // promise above. Without CLONE_VM the child has its own copy of this stack.
+    let ret = unsafe { libc::syscall(libc::SYS_clone3, &raw const raw, size_of::<RawArgs>()) };
+    match check("clone3", &[Arg::Hex(raw.flags)], ret)? {
+        0 => Ok(Cloned::Child),
+        pid => {
+            // SAFETY: CLONE_PIDFD makes the kernel store a new descriptor, which nobody else owns.
+            let pidfd = unsafe { OwnedFd::from_raw_fd(pidfd) };
+            Ok(Cloned::Parent { pid: pid as i32, pidfd })
+        }
+    }
+}
+
+/// Moves the calling thread into new namespaces. With USER, or MOUNT while sharing the working directory with another
+/// thread, the process must have one thread only.
+pub fn unshare(namespaces: Namespaces) -> Result<()> {
+    // SAFETY: unshare of namespaces takes a flag word only, and touches no memory of ours.
+    let ret = unsafe { libc::syscall(libc::SYS_unshare, namespaces.bits()) };
+    check("unshare", &[Arg::Hex(namespaces.bits())], ret).map(drop)
+}
+
+/// Moves the calling thread into the namespaces `which` of `fd`: either one namespace file, or a pidfd (5.8) for
+/// several at once.
+pub fn setns(fd: impl AsFd, which: Namespaces) -> Result<()> {
+    let fd = fd.as_fd();
+    // SAFETY: setns takes a descriptor and a flag word.
+    let ret = unsafe { libc::syscall(libc::SYS_setns, fd.as_raw_fd(), which.bits()) };
+    check("setns", &[fd.into(), Arg::Hex(which.bits())], ret).map(drop)
+}
+
+/// A namespace file of the user namespace that owns the namespace `fd` (NS_GET_USERNS, 4.9).
+pub fn owning_user_namespace(fd: impl AsFd) -> Result<OwnedFd> {
+    const NS_GET_USERNS: libc::c_ulong = 0xb701;
+    let fd = fd.as_fd();
+    // SAFETY: this ioctl has no argument and returns a new descriptor.
+    let ret = unsafe { libc::ioctl(fd.as_raw_fd(), NS_GET_USERNS) };
+    check_fd("ioctl", &[fd.into(), Arg::Name("NS_GET_USERNS")], ret.into())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::pidfd::{Exit, wait};
+
+    #[test]
+    fn a_clone_in_new_namespaces_is_pid_one_and_its_status_is_read_by_pidfd() {
+        let args =
+            CloneArgs { namespaces: Namespaces::PID | Namespaces::UTS, ..CloneArgs::default() };
+        // SAFETY: the child makes two raw calls and ends.
+        let cloned = unsafe { clone3(&args) }.unwrap();
+        match cloned {
+            Cloned::Child => {
+                // SAFETY: both calls are async-signal-safe.
+                unsafe { libc::_exit(40 + libc::syscall(libc::SYS_getpid) as i32) }
+            }
+            Cloned::Parent { pid, pidfd } => {
+                assert!(pid > 1);
+                assert_eq!(wait(&pidfd).unwrap(), Exit::Code(41));
+            }
+        }
+    }
+
+    #[test]
+    fn setns_of_a_file_that_is_no_namespace_names_the_call() {
+        let null = std::fs::File::open("/dev/null").unwrap();
+        let error = setns(&null, Namespaces::NET).unwrap_err();
+        assert_eq!(error.errno(), rustix::io::Errno::INVAL);
+        assert!(error.to_string().starts_with("setns("), "{error}");
+    }
+}
