@@ -17,6 +17,7 @@ pub mod storage;
 pub mod task;
 
 use serde::{Deserialize, Serialize};
+use std::time::Duration;
 
 /// The position of a descriptor among those that travel with the message (SCM_RIGHTS).
 ///
@@ -34,4 +35,13 @@ pub trait Request: Serialize + for<'de> Deserialize<'de> + Send + 'static {
 
     /// True when asking twice has the same effect as asking once; such a request is sent again to a restarted worker.
     fn idempotent(&self) -> bool;
+
+    /// How long the asker waits for the answer before it reports the worker, or the container, as stuck.
+    fn deadline(&self) -> Duration;
 }
+
+/// For requests that do a few system calls: far more than they ever take, little enough to say "stuck".
+const SHORT: Duration = Duration::from_secs(30);
+
+/// For requests that move data whose amount the user chose.
+const STREAM: Duration = Duration::from_secs(6 * 3600);

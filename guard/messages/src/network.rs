@@ -105,4 +105,8 @@ impl crate::Request for Request {
         // A sandbox that nobody holds disappears by itself, so making it once more is harmless.
         true
     }
+
+    fn deadline(&self) -> std::time::Duration {
+        crate::SHORT
+    }
 }

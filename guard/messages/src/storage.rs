@@ -334,4 +334,20 @@ impl crate::Request for Request {
                 | Self::CopyIn { .. }
         )
     }
+
+    fn deadline(&self) -> std::time::Duration {
+        match self {
+            Self::Unpack { .. }
+            | Self::Changes { .. }
+            | Self::DiffTar { .. }
+            | Self::LayerTar { .. }
+            | Self::ExportTar { .. }
+            | Self::CopyOut { .. }
+            | Self::CopyIn { .. }
+            | Self::VolumeOpen { .. }
+            | Self::Usage { .. }
+            | Self::VolumeUsage { .. } => crate::STREAM,
+            _ => crate::SHORT,
+        }
+    }
 }

@@ -309,4 +309,8 @@ impl crate::Request for Request {
     fn idempotent(&self) -> bool {
         !matches!(self, Self::Launch(_) | Self::Exec(_) | Self::Signal { .. })
     }
+
+    fn deadline(&self) -> std::time::Duration {
+        crate::SHORT
+    }
 }

@@ -1,0 +1,215 @@
+//! The answering side: one thread that polls the control socket and the askers' connections.
+
+use crate::connection::{Connection, Frame, Kind, TransportError, decode, encode};
+use crate::descriptors::Descriptors;
+use messages::Request;
+use messages::control::{Control, Role};
+use rustix::event::{PollFd, PollFlags, poll};
+use spec::{Class, Failure};
+use std::marker::PhantomData;
+use std::os::fd::{AsFd, OwnedFd};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+/// Requests of one connection that may be unanswered before the next is read. A flood waits in the asker's process.
+const IN_FLIGHT: usize = 128;
+
+/// A request that arrived.
+#[derive(Debug)]
+pub struct Incoming<R: Request> {
+    /// What is asked.
+    pub request: R,
+    /// What travelled with it.
+    pub descriptors: Descriptors,
+    /// Where the answer goes.
+    pub responder: Responder<R>,
+}
+
+/// Answers one request, from any thread, or from a forked child.
+#[derive(Debug)]
+pub struct Responder<R> {
+    connection: Arc<Connection>,
+    sequence: u64,
+    in_flight: Arc<AtomicUsize>,
+    verb: &'static str,
+    request: PhantomData<fn() -> R>,
+}
+
+impl<R: Request> Responder<R> {
+    /// Sends the answer. An asker that is gone is no error: nobody is left to be told.
+    pub fn answer(self, result: Result<(R::Reply, Vec<OwnedFd>), Failure>) {
+        let sent = match &result {
+            Ok((reply, descriptors)) => encode(reply).and_then(|payload| {
+                let fds: Vec<_> = descriptors.iter().map(AsFd::as_fd).collect();
+                self.connection.send(Kind::Success, self.sequence, &payload, &fds)
+            }),
+            Err(failure) => encode(failure).and_then(|payload| {
+                self.connection.send(Kind::Failure, self.sequence, &payload, &[])
+            }),
+        };
+        if let Err(TransportError::TooLarge(size)) = sent {
+            let failure =
+                Failure::internal(format!("{}: answer of {size} bytes is too large", self.verb));
+            if let Ok(payload) = encode(&failure) {
+                self.connection.send(Kind::Failure, self.sequence, &payload, &[]).ok();
+            }
+        }
+    }
+
+    /// The connection that the request came on, to be closed or kept by a forked child.
+    pub fn connection(&self) -> &Connection {
+        &self.connection
+    }
+
+    /// The request's verb, for logs.
+    pub fn verb(&self) -> &'static str {
+        self.verb
+    }
+}
+
+impl<R> Drop for Responder<R> {
+    fn drop(&mut self) {
+        self.in_flight.fetch_sub(1, Ordering::AcqRel);
+    }
+}
+
+/// What a worker does with what arrives.
+pub trait Handler<R: Request> {
+    /// A request. What takes long must not be done here: other requests wait meanwhile.
+    fn request(&mut self, incoming: Incoming<R>);
+
+    /// The supervisor said something else than [`Control::Peer`] and [`Control::Stop`].
+    fn control(&mut self, _control: Control) {}
+
+    /// Descriptors of the worker's own that shall be polled for reading too.
+    fn watched(&self) -> Vec<std::os::fd::BorrowedFd<'_>> {
+        Vec::new()
+    }
+
+    /// One of [`Handler::watched`] is readable, by position.
+    fn readable(&mut self, _position: usize) {}
+}
+
+struct Peer {
+    connection: Arc<Connection>,
+    in_flight: Arc<AtomicUsize>,
+}
+
+/// The poll loop of a worker.
+#[derive(Debug)]
+pub struct Server<R> {
+    control: Connection,
+    request: PhantomData<fn() -> R>,
+}
+
+impl<R: Request> Server<R> {
+    /// A worker whose control socket is this one.
+    pub fn new(control: OwnedFd) -> Self {
+        Self { control: control.into(), request: PhantomData }
+    }
+
+    /// Serves until the supervisor says stop or is gone.
+    pub fn run(&self, handler: &mut impl Handler<R>) -> Result<(), TransportError> {
+        let mut peers: Vec<Peer> = Vec::new();
+        loop {
+            let (control, ready, watched) = self.wait(&peers, handler)?;
+            for position in watched {
+                handler.readable(position);
+            }
+            let mut closed = Vec::new();
+            for position in ready {
+                if let Some(peer) = peers.get(position)
+                    && !serve_one(peer, handler)
+                {
+                    closed.push(position);
+                }
+            }
+            for position in closed.into_iter().rev() {
+                peers.swap_remove(position);
+            }
+            if control && !self.obey(&mut peers, handler)? {
+                return Ok(());
+            }
+        }
+    }
+
+    /// Waits; answers whether the control socket, which peers, and which of the handler's own are readable.
+    fn wait(
+        &self,
+        peers: &[Peer],
+        handler: &impl Handler<R>,
+    ) -> Result<(bool, Vec<usize>, Vec<usize>), TransportError> {
+        let watched = handler.watched();
+        let mut fds = vec![PollFd::new(&self.control, PollFlags::IN)];
+        for peer in peers {
+            let full = peer.in_flight.load(Ordering::Acquire) >= IN_FLIGHT;
+            let flags = if full { PollFlags::empty() } else { PollFlags::IN };
+            fds.push(PollFd::new(&*peer.connection, flags));
+        }
+        fds.extend(watched.iter().map(|fd| PollFd::new(fd, PollFlags::IN)));
+        // A full peer becomes readable again when an answer was sent by another thread, which no descriptor tells.
+        let any_full = peers.iter().any(|p| p.in_flight.load(Ordering::Acquire) >= IN_FLIGHT);
+        let timeout = any_full.then_some(rustix::event::Timespec { tv_sec: 0, tv_nsec: 2_000_000 });
+        rustix::io::retry_on_intr(|| poll(&mut fds, timeout.as_ref()))
+            .map_err(|errno| TransportError::Socket { operation: "poll", errno })?;
+        let readable = |fd: &PollFd<'_>| !fd.revents().is_empty();
+        let control = fds.first().is_some_and(readable);
+        let of = |range: std::ops::Range<usize>| {
+            fds.get(range.clone())
+                .unwrap_or_default()
+                .iter()
+                .enumerate()
+                .filter(|(_, fd)| readable(fd))
+                .map(|(position, _)| position)
+                .collect()
+        };
+        let first_watched = 1 + peers.len();
+        Ok((control, of(1..first_watched), of(first_watched..fds.len())))
+    }
+
+    /// Reads one control message; false when the worker shall end.
+    fn obey(
+        &self,
+        peers: &mut Vec<Peer>,
+        handler: &mut impl Handler<R>,
+    ) -> Result<bool, TransportError> {
+        let Some(frame) = self.control.receive()? else { return Ok(false) };
+        match decode(&frame.payload)? {
+            Control::Stop => return Ok(false),
+            Control::Peer(Role::Api) => {
+                let mut descriptors = frame.descriptors.into_iter();
+                let socket = descriptors.next().ok_or(TransportError::Malformed("no peer"))?;
+                let connection = Arc::new(Connection::from(socket));
+                peers.push(Peer { connection, in_flight: Arc::new(AtomicUsize::new(0)) });
+            }
+            other => handler.control(other),
+        }
+        Ok(true)
+    }
+}
+
+/// Reads one message of a peer; false when the connection is over. A peer that breaks the format is cut off.
+fn serve_one<R: Request>(peer: &Peer, handler: &mut impl Handler<R>) -> bool {
+    let frame = match peer.connection.receive() {
+        Ok(Some(frame)) if frame.kind == Kind::Request => frame,
+        Ok(_) | Err(_) => return false,
+    };
+    let Frame { sequence, payload, descriptors, .. } = frame;
+    let decoded = decode::<R>(&payload);
+    peer.in_flight.fetch_add(1, Ordering::AcqRel);
+    let responder = Responder {
+        connection: Arc::clone(&peer.connection),
+        sequence,
+        in_flight: Arc::clone(&peer.in_flight),
+        verb: decoded.as_ref().map_or("request", R::verb),
+        request: PhantomData,
+    };
+    match decoded {
+        Ok(request) => {
+            let descriptors = Descriptors::new(descriptors);
+            handler.request(Incoming { request, descriptors, responder });
+        }
+        Err(error) => responder.answer(Err(Failure::from_error(Class::InvalidArgument, &error))),
+    }
+    true
+}
