@@ -102,7 +102,7 @@ fn closed(operation: &'static str) -> TransportError {
 /// Makes a socket fit for tokio.
 pub(crate) fn register(socket: OwnedFd) -> std::io::Result<AsyncFd<Connection>> {
     rustix::io::ioctl_fionbio(&socket, true)?;
-    AsyncFd::register(Connection::from(socket))
+    Ok(AsyncFd::register(Connection::from(socket))?)
 }
 
 /// Asks one worker. Cheap to clone; all clones share the connection.
