@@ -100,9 +100,13 @@ fn closed(operation: &'static str) -> TransportError {
 }
 
 /// Makes a socket fit for tokio.
+#[expect(
+    deprecated,
+    reason = "the successor is unsafe to call; a Connection owns its one descriptor for good"
+)]
 pub(crate) fn register(socket: OwnedFd) -> std::io::Result<AsyncFd<Connection>> {
     rustix::io::ioctl_fionbio(&socket, true)?;
-    Ok(AsyncFd::register(Connection::from(socket))?)
+    AsyncFd::new(Connection::from(socket))
 }
 
 /// Asks one worker. Cheap to clone; all clones share the connection.
