@@ -16,6 +16,9 @@ use std::sync::Arc;
 pub(crate) const LIMIT: usize = 64 << 20;
 const HEAD: usize = 4 + 16;
 
+/// Is given each commit's number and changes.
+type Replay<'a> = dyn FnMut(u64, &[u8]) -> Result<(), Error> + 'a;
+
 /// One change of a transaction.
 #[derive(Debug, Serialize, Deserialize)]
 pub(crate) enum Change<'a> {
@@ -72,10 +75,7 @@ impl Journal {
         Ok(journal)
     }
 
-    fn replay(
-        &mut self,
-        replay: &mut dyn FnMut(u64, &[u8]) -> Result<(), Error>,
-    ) -> Result<(), Error> {
+    fn replay(&mut self, replay: &mut Replay<'_>) -> Result<(), Error> {
         let end = self.file.metadata().map_err(Error::io("read", &self.path))?.len();
         let first = self.last;
         while let Some((number, changes, next)) = self.record_at(self.length, end)? {

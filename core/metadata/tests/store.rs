@@ -1,5 +1,7 @@
 //! The database as its users see it.
 
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+
 use metadata::{Error, Read, Store, Table};
 use serde::{Deserialize, Serialize};
 use std::ops::Bound::{Excluded, Included, Unbounded};
