@@ -1,7 +1,7 @@
 //! How the supervisor connects the workers: it makes a socket pair for each connection and hands out the ends.
 //!
-//! Each worker has one control socket, descriptor 3 at its start. The supervisor sends [`Control`] on it; nothing
-//! comes back but the end of the socket when the worker ends.
+//! Each worker has one control socket, its standard input. The supervisor sends [`Control`] on it; nothing comes back
+//! but the end of the socket when the worker ends. The end of the supervisor ends the socket, and so the worker.
 
 use serde::{Deserialize, Serialize};
 
@@ -40,8 +40,9 @@ pub enum Control {
     Listener(Listener),
     /// All listeners and peers have been sent; the api worker may answer clients.
     Ready,
-    /// Read the configuration again (SIGHUP). The new text travels with the message.
-    Reload(String),
+    /// The engine's configuration as JSON, resolved from flags and daemon.json. Sent to the api worker only: once
+    /// before [`Control::Ready`], and again after a SIGHUP.
+    Settings(String),
     /// Finish what is in flight and end.
     Stop,
 }
