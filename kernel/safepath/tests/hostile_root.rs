@@ -1,6 +1,7 @@
 //! Roots as an attacker would write them.
 
 #![expect(clippy::let_underscore_must_use, reason = "an attacker does not care")]
+#![expect(clippy::unwrap_used, reason = "a test")]
 
 use rustix::fs::{CWD, FileType, Mode, OFlags, RenameFlags, mkfifoat, renameat_with};
 use rustix::io::Errno;

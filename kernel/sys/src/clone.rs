@@ -120,6 +120,15 @@ pub fn unshare(namespaces: Namespaces) -> Result<()> {
     check("unshare", &[Arg::Hex(namespaces.bits())], ret).map(drop)
 }
 
+/// Gives the calling thread a root, working directory and umask of its own (CLONE_FS), so that changing them does not
+/// touch other threads.
+pub fn unshare_directories() -> Result<()> {
+    const CLONE_FS: u64 = 0x200;
+    // SAFETY: the call takes a flag word only; what is copied is kernel state.
+    let ret = unsafe { libc::syscall(libc::SYS_unshare, CLONE_FS) };
+    check("unshare", &[Arg::Name("CLONE_FS")], ret).map(drop)
+}
+
 /// Moves the calling thread into the namespaces `which` of `fd`: either one namespace file, or a pidfd (5.8) for
 /// several at once.
 pub fn setns(fd: impl AsFd, which: Namespaces) -> Result<()> {
