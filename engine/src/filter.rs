@@ -1,0 +1,114 @@
+//! The `filters` of list, prune and events: keys with values.
+
+use spec::Failure;
+use std::collections::BTreeMap;
+
+/// What `filters=` asked for. Values of one key are alternatives, keys must all match; labels must all match.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Filters(BTreeMap<String, Vec<String>>);
+
+impl Filters {
+    /// Filters out of keys and their values; a key without values is as good as none.
+    pub fn new(entries: impl IntoIterator<Item = (String, Vec<String>)>) -> Self {
+        Self(entries.into_iter().filter(|(_, values)| !values.is_empty()).collect())
+    }
+
+    /// Fails for a key that is not among `known`.
+    pub fn only(&self, known: &[&str]) -> Result<(), Failure> {
+        match self.0.keys().find(|key| !known.contains(&key.as_str())) {
+            Some(key) => Err(Failure::invalid(format!("invalid filter '{key}'"))),
+            None => Ok(()),
+        }
+    }
+
+    /// The values of a key; none when it was not given.
+    pub fn get(&self, key: &str) -> &[String] {
+        self.0.get(key).map(Vec::as_slice).unwrap_or_default()
+    }
+
+    /// Whether the key was given.
+    pub fn has(&self, key: &str) -> bool {
+        self.0.contains_key(key)
+    }
+
+    /// True when the key was not given, or one of its values is `value`.
+    pub fn exact(&self, key: &str, value: &str) -> bool {
+        !self.has(key) || self.get(key).iter().any(|wanted| wanted == value)
+    }
+
+    /// True when the key was not given, or `matches` holds for one of its values.
+    pub fn any(&self, key: &str, matches: impl FnMut(&String) -> bool) -> bool {
+        !self.has(key) || self.get(key).iter().any(matches)
+    }
+
+    /// True when the key was not given, or one of its values is found in `text` as an unanchored regular expression;
+    /// a value that is no expression is compared as it is.
+    pub fn regex(&self, key: &str, text: &str) -> bool {
+        self.any(key, |wanted| match regex_lite::Regex::new(wanted) {
+            Ok(expression) => expression.is_match(text),
+            Err(_) => wanted == text,
+        })
+    }
+
+    /// True when all `label` values are among the labels and none of `label!`.
+    pub fn labels(&self, labels: &BTreeMap<String, String>) -> bool {
+        let has = |wanted: &String| match wanted.split_once('=') {
+            Some((key, value)) => labels.get(key).is_some_and(|have| have == value),
+            None => labels.contains_key(wanted),
+        };
+        self.get("label").iter().all(has) && !self.get("label!").iter().any(has)
+    }
+
+    /// The one value of a key that means yes or no; fails for another value or a second one.
+    pub fn flag(&self, key: &str) -> Result<Option<bool>, Failure> {
+        let wrong = || Failure::invalid(format!("invalid filter '{key}={}'", self.get(key).join(",")));
+        match self.get(key) {
+            [] => Ok(None),
+            [one] => match one.as_str() {
+                "1" | "true" | "True" | "TRUE" | "t" | "T" => Ok(Some(true)),
+                "0" | "false" | "False" | "FALSE" | "f" | "F" => Ok(Some(false)),
+                _ => Err(wrong()),
+            },
+            _ => Err(wrong()),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn filters(entries: &[(&str, &[&str])]) -> Filters {
+        let owned = |values: &[&str]| values.iter().map(|v| (*v).to_owned()).collect();
+        Filters::new(entries.iter().map(|(key, values)| ((*key).to_owned(), owned(values))))
+    }
+
+    #[test]
+    fn an_unknown_key_is_refused() {
+        assert_eq!(filters(&[("colour", &["red"])]).only(&["label"]).unwrap_err().message, "invalid filter 'colour'");
+        assert!(filters(&[("label", &["a"])]).only(&["label"]).is_ok());
+    }
+
+    #[test]
+    fn labels_must_all_match_and_negated_ones_must_not() {
+        let labels = BTreeMap::from([("a".to_owned(), "1".to_owned()), ("b".to_owned(), String::new())]);
+        assert!(filters(&[("label", &["a=1", "b"])]).labels(&labels));
+        assert!(!filters(&[("label", &["a=1", "c"])]).labels(&labels));
+        assert!(!filters(&[("label!", &["a"])]).labels(&labels));
+        assert!(filters(&[("label!", &["a=2"])]).labels(&labels));
+    }
+
+    #[test]
+    fn names_match_as_unanchored_expressions() {
+        assert!(filters(&[("name", &["x", "^/we"])]).regex("name", "/web"));
+        assert!(!filters(&[("name", &["^web$"])]).regex("name", "/web"));
+        assert!(filters(&[("name", &["a["])]).regex("name", "a["));
+    }
+
+    #[test]
+    fn a_flag_is_one_word() {
+        assert_eq!(filters(&[("dangling", &["true"])]).flag("dangling").unwrap(), Some(true));
+        assert_eq!(filters(&[]).flag("dangling").unwrap(), None);
+        assert!(filters(&[("dangling", &["maybe"])]).flag("dangling").is_err());
+    }
+}

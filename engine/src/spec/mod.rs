@@ -1,0 +1,6 @@
+//! From a container's configuration to the OCI specification; pure.
+
+pub mod caps;
+pub mod devices;
+pub mod environment;
+pub mod tmpfs;

@@ -1,0 +1,1 @@
+//! Verbs on the engine as a whole, on networks and on volumes.
