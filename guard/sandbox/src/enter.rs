@@ -5,6 +5,7 @@ use rustix::fs::{Mode, OFlags};
 use seccomp::Arch;
 use std::path::PathBuf;
 use sys::caps::{self, CapSet, ThreadCaps};
+use sys::clone::Namespaces;
 use sys::landlock::{self, FileAccess, NetAccess, Ruleset, Scope};
 use sys::seccomp::FilterFlags;
 use sys::{ids, process};
@@ -15,15 +16,6 @@ pub enum SandboxError {
     /// A system call failed.
     #[error("confine process")]
     Call(#[from] sys::Error),
-    /// The kernel refused something that is not wrapped by `sys`.
-    #[error("confine process: {what}")]
-    Kernel {
-        /// What was tried.
-        what: &'static str,
-        /// The kernel's answer.
-        #[source]
-        source: rustix::io::Errno,
-    },
     /// A directory of a rule could not be opened.
     #[error("confine process: open {}", path.display())]
     Path {
@@ -52,7 +44,7 @@ impl Confinement {
     /// Confines the calling thread for good; it must be the process's only one. Needs root.
     pub fn enter(&self) -> Result<Walls, SandboxError> {
         if self.no_network {
-            leave_network()?;
+            sys::clone::unshare(Namespaces::NET)?;
         }
         // The rules name directories that only root can reach, so they are opened first; the domain is entered before
         // the rights to do so are gone.
@@ -86,11 +78,6 @@ impl Confinement {
         process::set_dumpable(false)?;
         Ok(())
     }
-}
-
-fn leave_network() -> Result<(), SandboxError> {
-    rustix::thread::unshare(rustix::thread::UnshareFlags::NEWNET)
-        .map_err(|source| SandboxError::Kernel { what: "leave the network", source })
 }
 
 /// The rules as the kernel wants them; `None` where it has no Landlock.
