@@ -4,7 +4,7 @@ use rustix::fs::inotify;
 use std::os::fd::OwnedFd;
 use std::path::Path;
 use std::time::Duration;
-use tokio::io::unix::AsyncFd;
+use tokio::net::unix::pipe::Receiver;
 
 /// How often is looked without inotify.
 const POLL: Duration = Duration::from_millis(100);
@@ -12,13 +12,14 @@ const POLL: Duration = Duration::from_millis(100);
 /// Something that waits for a directory to change.
 #[derive(Debug)]
 pub struct Watch {
-    events: Option<AsyncFd<OwnedFd>>,
+    /// Read as a pipe: an inotify descriptor is polled and read alike.
+    events: Option<Receiver>,
 }
 
 impl Watch {
     /// Watches `directory`. Changes before this call are not seen, so look at the files after it once.
     pub fn new(directory: &Path) -> Self {
-        Self { events: Self::inotify(directory).and_then(|fd| AsyncFd::register(fd).ok()) }
+        Self { events: Self::inotify(directory).and_then(|fd| Receiver::from_owned_fd_unchecked(fd).ok()) }
     }
 
     fn inotify(directory: &Path) -> Option<OwnedFd> {
@@ -34,10 +35,11 @@ impl Watch {
     /// Returns after a change, or after no change now and then.
     pub async fn changed(&self) {
         let Some(events) = &self.events else { return tokio::time::sleep(POLL).await };
-        let Ok(mut ready) = events.readable().await else { return tokio::time::sleep(POLL).await };
+        if events.readable().await.is_err() {
+            return tokio::time::sleep(POLL).await;
+        }
         let mut buffer = [0u8; 4096];
-        while rustix::io::read(events.get_ref(), &mut buffer).is_ok_and(|read| read > 0) {}
-        ready.clear_ready();
+        while events.try_read(&mut buffer).is_ok_and(|read| read > 0) {}
     }
 }
 
