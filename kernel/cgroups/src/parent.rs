@@ -1,0 +1,260 @@
+//! The group above those of all containers.
+
+use crate::dir::{self, Dir};
+use crate::group::Group;
+use crate::layout::{Kind, Mode};
+use crate::settings;
+use crate::{CgroupError, Resources};
+use rustix::io::Errno;
+
+/// The controllers that are handed down on v2, if the kernel has them.
+const CONTROLLERS: [&str; 7] = ["cpuset", "cpu", "io", "memory", "hugetlb", "pids", "rdma"];
+
+/// The group into which a v2 base's own processes move, since a group with controllers for the groups in it may have
+/// no processes itself (cgroup-v2.rst, "no internal process constraint").
+const LEAF: &str = "init";
+
+/// The group above those of all containers, prepared: on v2 the controllers are handed down (which can take 8 ms and is
+/// therefore done once and not per container), on v1 `cpuset` has processors and memory nodes.
+#[derive(Debug)]
+pub struct Parent {
+    pub(crate) mode: Mode,
+    pub(crate) hierarchies: Vec<(Kind, Dir)>,
+    /// The controllers that the groups here have on v2.
+    delegated: Vec<String>,
+}
+
+/// What groups below a [`Parent`] can limit. Found by looking for the kernel's files.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Features {
+    /// Memory.
+    pub memory: bool,
+    /// Swap.
+    pub swap: bool,
+    /// Swappiness (v1).
+    pub swappiness: bool,
+    /// Not ending a process when memory is exhausted (v1).
+    pub oom_kill_disable: bool,
+    /// Relative shares of processors.
+    pub cpu_shares: bool,
+    /// Processor time per period.
+    pub cpu_quota: bool,
+    /// Processor time for real-time threads (v1).
+    pub cpu_realtime: bool,
+    /// Which processors and memory nodes are used.
+    pub cpuset: bool,
+    /// The number of tasks.
+    pub pids: bool,
+    /// Relative shares of block devices.
+    pub io_weight: bool,
+    /// Bytes and operations per second of block devices.
+    pub io_throttle: bool,
+    /// Which devices are used.
+    pub devices: bool,
+}
+
+impl Parent {
+    pub(crate) fn prepare(
+        mode: Mode,
+        bases: &[(Kind, Dir)],
+        names: &[&str],
+    ) -> Result<Self, CgroupError> {
+        let mut hierarchies = Vec::with_capacity(bases.len());
+        for (kind, base) in bases {
+            // On a hybrid host the v2 hierarchy is the service manager's, and which controllers it has is its affair.
+            let hands_down = mode == Mode::V2;
+            if hands_down {
+                hand_down(base)?;
+            }
+            let mut above: Option<Dir> = None;
+            for name in names {
+                let group = above.as_ref().unwrap_or(base).create(name, true)?;
+                if kind.has("cpuset") {
+                    inherit_cpuset(above.as_ref().unwrap_or(base), &group)?;
+                }
+                if hands_down {
+                    hand_down(&group)?;
+                }
+                above = Some(group);
+            }
+            hierarchies.push((kind.clone(), above.expect("there is at least one name")));
+        }
+        let unified = hierarchies.iter().find(|(kind, _)| *kind == Kind::V2);
+        let delegated = unified.and_then(|(_, dir)| dir.try_read("cgroup.subtree_control").ok());
+        let delegated =
+            delegated.unwrap_or_default().split_whitespace().map(str::to_owned).collect();
+        Ok(Self { mode, hierarchies, delegated })
+    }
+
+    /// The version of the hierarchy in which `controller` is, for groups below this one.
+    pub(crate) fn version(&self, controller: &str) -> Option<settings::Version> {
+        if self.hierarchies.iter().any(|(kind, _)| kind.has(controller)) {
+            return Some(settings::Version::V1);
+        }
+        // cgroup2 has no controllers of these names: every group can filter devices and be frozen.
+        let always = self.mode == Mode::V2 && matches!(controller, "devices" | "freezer");
+        let delegated = self.delegated.iter().any(|name| name == controller);
+        (always || delegated).then_some(settings::Version::V2)
+    }
+
+    /// Makes the group `name` and writes all limits. When one cannot be written, nothing remains. A group that exists is
+    /// an error.
+    pub fn create(&self, name: &str, resources: &Resources) -> Result<Group, CgroupError> {
+        dir::check_name(name)?;
+        let settings = settings::plan(resources, &|controller| self.version(controller))?;
+        let mut made = Vec::with_capacity(self.hierarchies.len());
+        let result = self.create_dirs(name, &mut made).and_then(|()| {
+            let group = Group::new(self, name, std::mem::take(&mut made))?;
+            group.apply(&settings)?;
+            group.set_devices(&resources.devices)?;
+            Ok(group)
+        });
+        if !matches!(&result, Err(CgroupError::Create { errno: Errno::EXIST, .. }) | Ok(_)) {
+            self.undo(name);
+        }
+        result
+    }
+
+    fn create_dirs(&self, name: &str, made: &mut Vec<(Kind, Dir)>) -> Result<(), CgroupError> {
+        for (kind, parent) in &self.hierarchies {
+            let group = match parent.create(name, false) {
+                Ok(group) => group,
+                Err(error) => {
+                    // Only what was made here is undone: an existing group is somebody's.
+                    for ((_, above), _) in self.hierarchies.iter().zip(made.iter()) {
+                        above.remove(name).unwrap_or_default();
+                    }
+                    return Err(error);
+                }
+            };
+            if kind.has("cpuset") {
+                inherit_cpuset(parent, &group)?;
+            }
+            made.push((kind.clone(), group));
+        }
+        Ok(())
+    }
+
+    /// Removes what a failed creation made; the group never had a process, so that this does not fail.
+    fn undo(&self, name: &str) {
+        for (_, parent) in &self.hierarchies {
+            parent.remove(name).unwrap_or_default();
+        }
+    }
+
+    /// Opens the group `name`; `None` when no hierarchy has it. A group that only some have is opened in those, so that
+    /// it can be removed.
+    pub fn open(&self, name: &str) -> Result<Option<Group>, CgroupError> {
+        dir::check_name(name)?;
+        let mut found = Vec::with_capacity(self.hierarchies.len());
+        for (kind, parent) in &self.hierarchies {
+            found.extend(parent.open(name)?.map(|dir| (kind.clone(), dir)));
+        }
+        if found.is_empty() { Ok(None) } else { Group::new(self, name, found).map(Some) }
+    }
+
+    /// Whether any hierarchy has the group `name`.
+    pub fn exists(&self, name: &str) -> Result<bool, CgroupError> {
+        dir::check_name(name)?;
+        Ok(self.hierarchies.iter().any(|(_, parent)| parent.has(name)))
+    }
+
+    /// The names of all groups here, of any hierarchy; for finding what a killed engine left behind.
+    pub fn groups(&self) -> Result<Vec<String>, CgroupError> {
+        let mut names = Vec::new();
+        for (_, parent) in &self.hierarchies {
+            names.extend(parent.children()?);
+        }
+        names.sort_unstable();
+        names.dedup();
+        Ok(names)
+    }
+
+    /// Removes this group itself, which must have no groups in it.
+    pub fn remove(self) -> Result<(), CgroupError> {
+        for (_, dir) in &self.hierarchies {
+            let path = dir.name.rsplit('/').next().unwrap_or_default();
+            // The directory above is the only way to name this one for removal.
+            let above =
+                rustix::fs::openat(dir, "..", rustix::fs::OFlags::PATH, rustix::fs::Mode::empty());
+            let removed = above.and_then(|above| {
+                rustix::fs::unlinkat(&above, path, rustix::fs::AtFlags::REMOVEDIR)
+            });
+            removed.map_err(|errno| CgroupError::Remove { group: dir.name.clone(), errno })?;
+        }
+        Ok(())
+    }
+
+    /// What can be limited here.
+    pub fn features(&self) -> Features {
+        let has = |file: &str| self.hierarchies.iter().any(|(_, dir)| dir.has(file));
+        Features {
+            memory: has("memory.limit_in_bytes") || has("memory.max"),
+            swap: has("memory.memsw.limit_in_bytes") || has("memory.swap.max"),
+            swappiness: has("memory.swappiness"),
+            oom_kill_disable: has("memory.oom_control"),
+            cpu_shares: has("cpu.shares") || has("cpu.weight"),
+            cpu_quota: has("cpu.cfs_quota_us") || has("cpu.max"),
+            cpu_realtime: has("cpu.rt_runtime_us"),
+            cpuset: has("cpuset.cpus"),
+            pids: has("pids.max"),
+            io_weight: ["blkio.weight", "blkio.bfq.weight", "io.weight", "io.bfq.weight"]
+                .into_iter()
+                .any(has),
+            io_throttle: has("blkio.throttle.read_bps_device") || has("io.max"),
+            devices: has("devices.allow") || self.mode == Mode::V2,
+        }
+    }
+}
+
+/// Hands the controllers of a v2 group down to the groups in it.
+fn hand_down(group: &Dir) -> Result<(), CgroupError> {
+    let wanted = missing_controllers(group)?;
+    if wanted.is_empty() {
+        return Ok(());
+    }
+    let all: Vec<String> = wanted.iter().map(|name| format!("+{name}")).collect();
+    match group.try_write("cgroup.subtree_control", &all.join(" ")) {
+        Ok(()) => return Ok(()),
+        Err(Errno::BUSY) => vacate(group)?,
+        Err(_) => {}
+    }
+    // One that cannot be handed down (cpuset in a threaded tree, cpu with real-time processes) must not keep the others
+    // from it; a limit that needs it says so later.
+    for name in &all {
+        group.try_write("cgroup.subtree_control", name).unwrap_or_default();
+    }
+    Ok(())
+}
+
+fn missing_controllers(group: &Dir) -> Result<Vec<String>, CgroupError> {
+    let available = group.read("cgroup.controllers")?;
+    let enabled = group.read("cgroup.subtree_control")?;
+    let is_enabled = |name: &str| enabled.split_whitespace().any(|other| other == name);
+    let wanted =
+        available.split_whitespace().filter(|name| CONTROLLERS.contains(name) && !is_enabled(name));
+    Ok(wanted.map(str::to_owned).collect())
+}
+
+/// Moves the processes of a v2 group, ourselves and what was started beside us, into a group of its own in it.
+fn vacate(group: &Dir) -> Result<(), CgroupError> {
+    let leaf = group.create(LEAF, true)?;
+    for pid in group.read("cgroup.procs")?.lines() {
+        match leaf.try_write("cgroup.procs", pid) {
+            // A process that ended meanwhile, or a kernel thread.
+            Ok(()) | Err(Errno::SRCH | Errno::INVAL) => {}
+            Err(errno) => return Err(leaf.write_error("cgroup.procs", pid, errno)),
+        }
+    }
+    Ok(())
+}
+
+/// A v1 `cpuset` begins empty, and nothing can join it until it has processors and memory nodes.
+fn inherit_cpuset(parent: &Dir, group: &Dir) -> Result<(), CgroupError> {
+    for file in ["cpuset.cpus", "cpuset.mems"] {
+        if group.read(file)?.trim().is_empty() {
+            group.write(file, parent.read(file)?.trim())?;
+        }
+    }
+    Ok(())
+}
