@@ -1,2 +1,30 @@
-//! xtask
-fn main() {}
+//! Chores of the project: `cargo xtask layers`, `cargo xtask budget`.
+
+#![forbid(unsafe_code)]
+
+mod budget;
+mod layers;
+
+use std::process::ExitCode;
+
+const USAGE: &str = "\
+usage: cargo xtask layers
+           fails when a crate imports what its layer may not (layers.toml)
+       cargo xtask budget [--rounds N] [SOCKET [REFERENCE-SOCKET]]
+           times an engine operation by operation, beside a reference engine when there is one, and prints ratios";
+
+fn main() -> ExitCode {
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    let result = match arguments.split_first() {
+        Some((chore, [])) if chore == "layers" => layers::check(),
+        Some((chore, rest)) if chore == "budget" => budget::run(rest),
+        _ => Err(USAGE.to_owned()),
+    };
+    match result {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(message) => {
+            eprintln!("{message}");
+            ExitCode::FAILURE
+        }
+    }
+}
