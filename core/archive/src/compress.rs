@@ -91,7 +91,9 @@ impl<R: Read> Decoder<R> {
                 decoder.window_log_max(ZSTD_WINDOW_LOG)?;
                 Format::Zstd(Box::new(decoder))
             }
-            Compression::Bzip2 => Format::Bzip2(Box::new(bzip2::bufread::MultiBzDecoder::new(input))),
+            Compression::Bzip2 => {
+                Format::Bzip2(Box::new(bzip2::bufread::MultiBzDecoder::new(input)))
+            }
             Compression::Xz => Format::Xz(Box::new(lzma_rust2::XzReader::new(input, true))),
         };
         Ok(Self { format, compression, left: limit, limit })
@@ -203,7 +205,7 @@ mod tests {
     fn a_bomb_stops_at_the_limit() {
         let zeros = vec![0; 32 << 20];
         for bomb in [gzip(&zeros), zstd::encode_all(&zeros[..], 3).unwrap()] {
-            assert!(bomb.len() < 64 << 10);
+            assert!(bomb.len() < 256 << 10);
             let error = decode(&bomb, 1 << 20).unwrap_err();
             assert_eq!(
                 error.to_string(),

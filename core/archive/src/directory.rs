@@ -16,7 +16,11 @@ const OPEN_LEVELS: usize = 64;
 
 /// Opens `path` as if `root` were the root of the file system: symbolic links before the last component are followed
 /// inside it, absolute ones too, and `..` stops at it. Links of /proc are never followed.
-pub(crate) fn open_in_root(root: BorrowedFd<'_>, path: &[u8], flags: OFlags) -> Result<OwnedFd, Errno> {
+pub(crate) fn open_in_root(
+    root: BorrowedFd<'_>,
+    path: &[u8],
+    flags: OFlags,
+) -> Result<OwnedFd, Errno> {
     let path = if path.is_empty() { b"." } else { path };
     let resolve = ResolveFlags::IN_ROOT | ResolveFlags::NO_MAGICLINKS;
     for _ in 1..LOOKUPS {
@@ -26,6 +30,14 @@ pub(crate) fn open_in_root(root: BorrowedFd<'_>, path: &[u8], flags: OFlags) -> 
         }
     }
     Err(Errno::AGAIN)
+}
+
+/// Opens a directory for listing as if `root` were the root of the file system; the last component is not followed.
+///
+/// # Errors
+/// Nothing is there, it is no directory, or the kernel refuses.
+pub fn open_directory(root: BorrowedFd<'_>, path: &[u8]) -> Result<OwnedFd, Errno> {
+    open_in_root(root, path, DIRECTORY)
 }
 
 /// Opens the directory `name` in `parent`; refuses a symbolic link, and another mount with EXDEV.
@@ -141,7 +153,9 @@ pub(crate) fn walk<E: From<Errno>>(
 /// Ends the innermost level; the one around it is opened again by `..` if it had been closed.
 fn leave(levels: &mut Vec<Level>) -> Result<(), Errno> {
     let Some(inner) = levels.pop() else { return Ok(()) };
-    let (Some(outer), Some(directory)) = (levels.last_mut(), inner.directory) else { return Ok(()) };
+    let (Some(outer), Some(directory)) = (levels.last_mut(), inner.directory) else {
+        return Ok(());
+    };
     if outer.directory.is_some() {
         return Ok(());
     }

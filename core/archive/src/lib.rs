@@ -20,7 +20,7 @@
 //! - [`extract()`] and [`ExtractOptions`]: an archive into a directory, as an image layer or as it is;
 //! - [`create()`] and [`CreateOptions`]: a directory, an overlay's upper directory, or one path into an archive;
 //! - [`changes()`]: what an overlay's upper directory changes, as `docker diff` shows it;
-//! - [`remove_tree`] and [`disk_usage`]: walks by descriptor that the store of snapshots needs too.
+//! - [`open_directory`], [`remove_tree`] and [`disk_usage`]: lookups and walks by descriptor that the store of snapshots needs too.
 //!
 //! ```text
 //! blob ─ Decoder ─ HashReader ─ Reader ─ extract ─ directory
@@ -46,8 +46,9 @@ mod write;
 pub use changes::{Change, ChangeError, ChangeKind, changes};
 pub use compress::{Compression, Decoder};
 pub use create::{CreateError, CreateOptions, Created, Layout, create};
+pub use directory::open_directory;
 pub use entry::{Entry, Kind, Segment, Time};
-pub use extract::{ExtractError, Refusal, ExtractOptions, Extracted, Owners, Place, extract};
+pub use extract::{ExtractError, ExtractOptions, Extracted, Owners, Place, Refusal, extract};
 pub use hash::{HashReader, HashWriter};
 pub use name::escape;
 pub use read::{Flaw, Limits, ReadError, Reader};

@@ -15,9 +15,9 @@ pub(crate) fn parse(field: &[u8]) -> Option<i64> {
     if !field[end..].iter().all(blank) {
         return None;
     }
-    field[start..end].iter().try_fold(0i64, |value, digit| {
-        value.checked_mul(8)?.checked_add(i64::from(digit - b'0'))
-    })
+    field[start..end]
+        .iter()
+        .try_fold(0i64, |value, digit| value.checked_mul(8)?.checked_add(i64::from(digit - b'0')))
 }
 
 /// A big-endian two's complement number whose first bit is only a mark.

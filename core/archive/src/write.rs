@@ -233,7 +233,8 @@ impl<W: Write> Writer<W> {
         if entry.size == 0 {
             return Ok(());
         }
-        let mut buffer = vec![0; (128 << 10).min(usize::try_from(entry.size).unwrap_or(usize::MAX))];
+        let mut buffer =
+            vec![0; (128 << 10).min(usize::try_from(entry.size).unwrap_or(usize::MAX))];
         let mut left = entry.size;
         let mut ended = false;
         while left > 0 {
@@ -324,8 +325,13 @@ mod tests {
         let mut device = Entry::new("null", Kind::CharDevice, 0o666);
         device.device = (1, 3);
         let directory = Entry::new("d/", Kind::Directory, 0o1777);
-        let entries =
-            [(odd, &b"hello"[..]), (link, b""), (device, b""), (directory, b""), (file(b"e", 0), b"")];
+        let entries = [
+            (odd, &b"hello"[..]),
+            (link, b""),
+            (device, b""),
+            (directory, b""),
+            (file(b"e", 0), b""),
+        ];
         let bytes = write(&entries);
         let mut reader = Reader::new(&bytes[..], Limits::default());
         for (entry, content) in &entries {
@@ -366,9 +372,13 @@ mod tests {
 
     #[test]
     fn times_are_written_as_go_writes_them() {
-        for (seconds, nanos, text) in
-            [(5, 0, "5"), (100, 0, "100"), (1, 500_000_000, "1.5"), (-2, 500_000_000, "-1.5"), (-1, 999_999_999, "-0.000000001")]
-        {
+        for (seconds, nanos, text) in [
+            (5, 0, "5"),
+            (100, 0, "100"),
+            (1, 500_000_000, "1.5"),
+            (-2, 500_000_000, "-1.5"),
+            (-1, 999_999_999, "-0.000000001"),
+        ] {
             assert_eq!(time_text(Time { seconds, nanos }), text);
         }
     }

@@ -94,7 +94,8 @@ pub fn create<W: Write>(
     file: &[u8],
     options: CreateOptions<'_>,
 ) -> Result<Created, CreateError> {
-    let mut creation = Creation { writer, options, first_names: HashMap::new(), created: Created::default() };
+    let mut creation =
+        Creation { writer, options, first_names: HashMap::new(), created: Created::default() };
     let found = rustix::fs::statat(parent, file, rustix::fs::AtFlags::SYMLINK_NOFOLLOW)
         .map_err(read_error(file))?;
     let node = Node { parent, name: file, path: b"", stat: found };
@@ -159,7 +160,8 @@ impl<W: Write> Creation<'_, W> {
         let mut entry = self.entry_of(node, Kind::Directory);
         match directory::open_child(node.parent, node.name) {
             Ok(opened) => {
-                entry.attributes = source::attributes(opened.as_fd()).map_err(read_error(node.path))?;
+                entry.attributes =
+                    source::attributes(opened.as_fd()).map_err(read_error(node.path))?;
                 let opaque = self.is_opaque(opened.as_fd(), node.path)?;
                 self.append(&entry)?;
                 if opaque {

@@ -14,7 +14,8 @@ const ATTRIBUTE_MAX: usize = 64 << 10;
 /// It is opened without waiting, so that a pipe that took its place cannot block. A device that took its place cannot
 /// be opened at all in the views that the storage worker gives to its children (MOUNT_ATTR_NODEV).
 pub(super) fn open_file(parent: BorrowedFd<'_>, name: &[u8]) -> Result<Option<OwnedFd>, Errno> {
-    let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::NOCTTY | OFlags::CLOEXEC;
+    let flags =
+        OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::NOCTTY | OFlags::CLOEXEC;
     let opened = match rustix::fs::openat(parent, name, flags, Mode::empty()) {
         Ok(opened) => opened,
         Err(Errno::NOENT | Errno::LOOP | Errno::NXIO) => return Ok(None),

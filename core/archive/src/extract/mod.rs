@@ -221,8 +221,11 @@ impl Extraction<'_> {
         let end = [path, b"0"].concat();
         self.directories.remove(path);
         self.opaque.remove(path);
-        let gone: Vec<_> =
-            self.directories.range(below.clone()..end.clone()).map(|(path, _)| path.clone()).collect();
+        let gone: Vec<_> = self
+            .directories
+            .range(below.clone()..end.clone())
+            .map(|(path, _)| path.clone())
+            .collect();
         for path in gone {
             self.directories.remove(&path);
         }
@@ -281,7 +284,9 @@ impl Extraction<'_> {
         for (path, (mode, time)) in std::mem::take(&mut self.directories).into_iter().rev() {
             match directory::open_in_root(self.root, &path, directory::DIRECTORY) {
                 Ok(directory) => attributes::set_mode_and_time(directory.as_fd(), mode, time)
-                    .map_err(|errno| ExtractError::failed_at(&path, "set its mode and time", errno))?,
+                    .map_err(|errno| {
+                        ExtractError::failed_at(&path, "set its mode and time", errno)
+                    })?,
                 // A later entry took its place.
                 Err(Errno::NOENT | Errno::NOTDIR | Errno::LOOP) => {}
                 Err(errno) => return Err(ExtractError::failed_at(&path, "open it", errno)),

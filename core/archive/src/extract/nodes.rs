@@ -78,7 +78,8 @@ impl Extraction<'_> {
         if room == Room::Opaque {
             self.opaque.insert(path.to_vec());
         }
-        let directory = rustix::fs::openat(parent, name, DIRECTORY, Mode::empty()).map_err(failed)?;
+        let directory =
+            rustix::fs::openat(parent, name, DIRECTORY, Mode::empty()).map_err(failed)?;
         self.own(directory.as_fd(), entry)?;
         self.set_attributes(directory.as_fd(), entry)?;
         self.directories.insert(path.to_vec(), (entry.mode, entry.modified));

@@ -99,9 +99,8 @@ impl Header {
             header.gname = text(&block[297..329]).to_vec();
         }
         if matches!(kind, b'3' | b'4') {
-            let part = |what, range| {
-                u32::try_from(field(what, range)?).map_err(|_| Flaw::Number(what))
-            };
+            let part =
+                |what, range| u32::try_from(field(what, range)?).map_err(|_| Flaw::Number(what));
             header.device = (part("device", 329..337)?, part("device", 337..345)?);
         }
         let prefix = match dialect {

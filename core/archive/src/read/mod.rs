@@ -225,7 +225,8 @@ impl<R: Read> Reader<R> {
     }
 
     fn take_meta(&mut self, header: &Header, pending: &mut Pending) -> Result<(), ReadError> {
-        let most = if matches!(header.kind, b'x' | b'g') { pax::BODY_MAX } else { PATH_MAX as u64 + 1 };
+        let most =
+            if matches!(header.kind, b'x' | b'g') { pax::BODY_MAX } else { PATH_MAX as u64 + 1 };
         let body = self.read_body(header.size, most)?;
         let taken = match header.kind {
             b'x' => Pax::parse(&body).and_then(|pax| pending.take_pax(pax)),
