@@ -19,6 +19,7 @@
 pub mod bpf;
 pub mod caps;
 pub mod clone;
+pub mod enclosure;
 mod error;
 pub mod fds;
 pub mod fork;
