@@ -116,7 +116,7 @@ pub enum CgroupError {
         group: String,
         /// The failed call.
         #[source]
-        source: sys::Error,
+        source: Box<sys::Error>,
     },
     /// Memory exhaustion cannot be watched.
     #[error("watch cgroup {group} for memory exhaustion")]

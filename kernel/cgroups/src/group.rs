@@ -106,7 +106,7 @@ impl Group {
         let version = |name: &str| {
             self.versions.iter().find(|(other, _)| *other == name).map(|(_, version)| *version)
         };
-        let mut settings = settings::plan(resources, &version)?;
+        let mut settings = settings::plan(&self.path(), resources, &version)?;
         if self.mode == Mode::V2 {
             self.keep_quota(resources, &mut settings)?;
         }
@@ -216,7 +216,10 @@ impl Group {
                 .into_iter()
                 .try_for_each(|id| bpf::detach_device_program(dir, bpf::program_by_id(id)?))
         };
-        attach().map_err(|source| CgroupError::DeviceProgram { group: self.path(), source })
+        attach().map_err(|source| CgroupError::DeviceProgram {
+            group: self.path(),
+            source: Box::new(source),
+        })
     }
 
     /// The processes in the group and the groups in it, as this process's pid namespace numbers them.

@@ -38,6 +38,8 @@ mod parent;
 mod program;
 mod settings;
 mod stats;
+#[cfg(test)]
+mod unified_tests;
 
 pub use error::CgroupError;
 pub use group::{Group, Join};

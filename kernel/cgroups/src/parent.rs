@@ -101,7 +101,8 @@ impl Parent {
     /// an error.
     pub fn create(&self, name: &str, resources: &Resources) -> Result<Group, CgroupError> {
         dir::check_name(name)?;
-        let settings = settings::plan(resources, &|controller| self.version(controller))?;
+        let settings =
+            settings::plan(&self.path_of(name), resources, &|controller| self.version(controller))?;
         let mut made = Vec::with_capacity(self.hierarchies.len());
         let result = self.create_dirs(name, &mut made).and_then(|()| {
             let group = Group::new(self, name, std::mem::take(&mut made))?;
@@ -113,6 +114,11 @@ impl Parent {
             self.undo(name);
         }
         result
+    }
+
+    fn path_of(&self, name: &str) -> String {
+        let parent = self.hierarchies.first().map(|(_, dir)| dir.name.as_str());
+        format!("{}/{name}", parent.unwrap_or_default())
     }
 
     fn create_dirs(&self, name: &str, made: &mut Vec<(Kind, Dir)>) -> Result<(), CgroupError> {

@@ -204,7 +204,7 @@ mod tests {
         let devices =
             |minor| Devices { kind: Kind::Character, major: Some(u32::MAX), minor: Some(minor) };
         let rule = |minor: u32| Rule::Some {
-            allow: minor % 2 == 0,
+            allow: minor.is_multiple_of(2),
             devices: devices(minor),
             access: READ,
         };

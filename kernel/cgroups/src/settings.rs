@@ -63,8 +63,9 @@ impl Setting {
 }
 
 /// The writes for `resources` but for devices, which are not plain writes. `version` says in which hierarchy a
-/// controller is; a limit without its controller is an error.
+/// controller is; a limit without its controller is an error about `group`.
 pub(crate) fn plan(
+    group: &str,
     resources: &Resources,
     version: &dyn Fn(&str) -> Option<Version>,
 ) -> Result<Vec<Setting>, CgroupError> {
@@ -82,7 +83,7 @@ pub(crate) fn plan(
         match (planned.first(), place) {
             (Some(first), None) => {
                 return Err(CgroupError::NoController {
-                    group: String::new(),
+                    group: group.to_owned(),
                     file: first.file.clone(),
                     controller,
                 });

@@ -6,7 +6,7 @@ fn lines(resources: &Resources, version: Version) -> Vec<String> {
         (Version::V1, "io") | (Version::V2, "blkio" | "net_cls" | "net_prio") => None,
         _ => Some(version),
     };
-    let settings = plan(resources, &place).unwrap();
+    let settings = plan("docker/x", resources, &place).unwrap();
     settings.iter().map(|setting| format!("{} = {}", setting.file, setting.value)).collect()
 }
 
@@ -18,7 +18,7 @@ fn memory(limit: i64, swap: i64) -> Resources {
 #[test]
 fn shares_become_the_weight_that_goes_through_the_usual_value() {
     let pairs =
-        [(2, 1), (1024, 100), (262_144, 10_000), (512, 59), (2048, 170), (1, 1), (500_000, 10_000)];
+        [(2, 1), (1024, 100), (262_144, 10_000), (512, 59), (2048, 174), (1, 1), (500_000, 10_000)];
     for (shares, weight) in pairs {
         assert_eq!(v2::weight_of_shares(shares), weight, "{shares}");
     }
@@ -39,7 +39,7 @@ fn memory_and_swap_together_become_swap_alone() {
         ["memory.limit_in_bytes = -1", "memory.memsw.limit_in_bytes = -1"]
     );
     for (limit, swap) in [(300, 100), (0, 100)] {
-        assert!(plan(&memory(limit, swap), &|_| Some(Version::V2)).is_err());
+        assert!(plan("docker/x", &memory(limit, swap), &|_| Some(Version::V2)).is_err());
     }
 }
 
@@ -115,7 +115,8 @@ fn block_device_limits_have_the_files_of_their_version() {
             "io.max = 8:0 wiops=max"
         ]
     );
-    let settings = plan(&resources, &|name| (name != "blkio").then_some(Version::V2)).unwrap();
+    let settings =
+        plan("docker/x", &resources, &|name| (name != "blkio").then_some(Version::V2)).unwrap();
     assert_eq!(settings[0].instead, Some(("io.weight".into(), "4950".into())));
     assert_eq!(settings[1].instead, Some(("io.weight".into(), "8:16 1".into())));
 }
@@ -146,13 +147,13 @@ fn unified_files_are_written_line_by_line_on_v2_only() {
     resources.unified.insert("io.max".into(), "8:0 rbps=1\n8:16 rbps=2\n".into());
     assert_eq!(lines(&resources, Version::V2), ["io.max = 8:0 rbps=1", "io.max = 8:16 rbps=2"]);
     assert_eq!(
-        plan(&resources, &|_| Some(Version::V1)).unwrap_err().to_string(),
+        plan("docker/x", &resources, &|_| Some(Version::V1)).unwrap_err().to_string(),
         "invalid unified: needs a host with cgroup v2 only"
     );
     for bad in ["cgroup.procs", "../x.y", "memory", ".max"] {
         let unified = [(bad.to_owned(), "1".to_owned())].into();
         let resources = Resources { unified, ..Resources::default() };
-        assert!(plan(&resources, &|_| Some(Version::V2)).is_err(), "{bad}");
+        assert!(plan("docker/x", &resources, &|_| Some(Version::V2)).is_err(), "{bad}");
     }
 }
 
@@ -180,7 +181,7 @@ fn values_that_the_kernel_cannot_express_are_refused_with_the_field() {
         ),
     ];
     for (resources, message) in cases {
-        let error = plan(&resources, &|_| Some(Version::V1)).unwrap_err();
+        let error = plan("docker/x", &resources, &|_| Some(Version::V1)).unwrap_err();
         assert_eq!(error.to_string(), format!("invalid {message}"));
         assert_eq!(error.class(), spec::Class::InvalidArgument);
     }
@@ -189,7 +190,11 @@ fn values_that_the_kernel_cannot_express_are_refused_with_the_field() {
 #[test]
 fn a_limit_without_its_controller_is_refused() {
     let resources = Resources { pids: Some(Pids { limit: Some(5) }), ..Resources::default() };
-    let error = plan(&resources, &|name| (name != "pids").then_some(Version::V1)).unwrap_err();
-    assert!(matches!(error, CgroupError::NoController { controller: "pids", .. }), "{error}");
-    assert!(plan(&Resources::default(), &|_| None).unwrap().is_empty());
+    let error =
+        plan("docker/x", &resources, &|name| (name != "pids").then_some(Version::V1)).unwrap_err();
+    assert_eq!(
+        error.to_string(),
+        "set pids.max of cgroup docker/x: the controller pids is not available"
+    );
+    assert!(plan("docker/x", &Resources::default(), &|_| None).unwrap().is_empty());
 }
