@@ -19,3 +19,4 @@ pub use digest::Digest;
 pub use failure::{Class, Failure};
 pub use id::{ContainerId, ExecId, SnapshotKey, VolumeName};
 pub use platform::Platform;
+pub use reference::Reference;
