@@ -157,6 +157,14 @@ impl Batch {
         m.end();
     }
 
+    /// Sets the MTU of a link, in bytes.
+    pub fn set_mtu(&mut self, index: u32, name: &str, mtu: u32) {
+        let m = self.begin(RTM_SETLINK, 0, "set mtu of", name);
+        m.fixed(&ifinfomsg(index, 0, 0));
+        m.put_u32(IFLA_MTU, mtu);
+        m.end();
+    }
+
     /// Renames a link. Before Linux 6.0 it must be down.
     pub fn rename(&mut self, index: u32, old: &str, new: &InterfaceName) {
         let m = self.begin(RTM_SETLINK, 0, "rename", old);

@@ -1,1 +1,34 @@
-//! bridge
+//! The bridge driver: bridges on the host, network namespaces plugged into them, and the firewall around both.
+//!
+//! The driver keeps nothing on disk. What it made carries its marks in the kernel (an alias on each bridge that also
+//! says how the network is to be filtered, a group on each veth, one nftables table), and a new driver adopts it from
+//! there. It never deletes a veth: the namespace's end takes it along, asynchronously, where deleting it by hand
+//! would wait for 30 ms.
+//!
+//! ```text
+//!                 host                                    │  sandbox (network namespace)
+//!   outside ── eth0 ──(routing, table inet coffer)── docker0 ── vethXXXXXXX ══╪══ eth0 172.17.0.2/16, default via .1
+//!                                                   172.17.0.1 └─ veth...     │
+//! ```
+//!
+//! Reading order: [`Network`] and [`Endpoint`] (what is wanted), [`Driver`] (ensure, remove, plug in, adopt,
+//! reconcile), [`pool`] (namespaces prepared ahead), [`firewall`] (the rules, replaced atomically; published ports),
+//! [`host`] (forwarding), [`files`] (contents of `/etc/hosts` and `/etc/resolv.conf`, pure).
+//!
+//! Threads and locks: the pool has one thread that refills it; [`Driver`] has one lock around its sockets and
+//! what it knows of bridges, held for the time of a few netlink calls. The pool's lock is never held together with it.
+
+#![forbid(unsafe_code)]
+
+mod driver;
+mod error;
+pub mod files;
+pub mod firewall;
+pub mod host;
+mod network;
+pub mod pool;
+mod sandbox;
+
+pub use driver::Driver;
+pub use error::BridgeError;
+pub use network::{Endpoint, Network, Prefix};

@@ -115,6 +115,14 @@ pub enum Expression {
         /// Where the data of a map goes.
         data: Option<u8>,
     },
+    /// Decides by the verdict that a map of [`crate::nft::SetKind::LinkVerdicts`] has for the bytes from the slot on,
+    /// if any.
+    VerdictMap {
+        /// The name of the map.
+        map: String,
+        /// Where the key begins.
+        key: u8,
+    },
     /// Counts packets and bytes.
     Counter,
     /// Decides.
@@ -145,7 +153,7 @@ impl Expression {
             Self::DestinationType(_) => "fib",
             Self::Compare { .. } => "cmp",
             Self::Mask(..) => "bitwise",
-            Self::Lookup { .. } => "lookup",
+            Self::Lookup { .. } | Self::VerdictMap { .. } => "lookup",
             Self::Counter => "counter",
             Self::Verdict(_) => "immediate",
             Self::Masquerade => "masq",
@@ -202,6 +210,11 @@ impl Expression {
                 if let Some(slot) = loaded {
                     data.put_be32(3, register(*slot));
                 }
+            }
+            Self::VerdictMap { map, key } => {
+                data.put_text(1, map);
+                data.put_be32(2, register(*key));
+                data.put_be32(3, REGISTER_VERDICT);
             }
             Self::Counter => {
                 data.put(1, &0u64.to_be_bytes());

@@ -71,6 +71,19 @@ impl Rule {
         self.then(Expression::Meta(Meta::OutputName, 0)).compare(padded(name), true)
     }
 
+    /// The link on which the packet came decides, by a map of links and verdicts.
+    pub fn input_decides(self, map: &str) -> Self {
+        let map = map.to_owned();
+        self.then(Expression::Meta(Meta::InputName, 0)).then(Expression::VerdictMap { map, key: 0 })
+    }
+
+    /// The link on which the packet leaves decides, by a map of links and verdicts.
+    pub fn output_decides(self, map: &str) -> Self {
+        let map = map.to_owned();
+        self.then(Expression::Meta(Meta::OutputName, 0))
+            .then(Expression::VerdictMap { map, key: 0 })
+    }
+
     /// The source address is in this network.
     pub fn source(self, network: IpAddr, prefix: u8) -> Self {
         let offset = if network.is_ipv4() { 12 } else { 8 };

@@ -106,6 +106,7 @@ fn maps_of_ports_translate_and_change_by_element() {
         t.add_rule("prerouting", &Rule::new().translate_port(true, "any6"));
         t.add_rule("forward", &Rule::new().destination_in(false, "open4").accept());
         t.add_rule("forward", &Rule::new().destination_in(true, "open6").accept());
+        t.add_rule("forward", &Rule::new().output_decides("links"));
         t.add_elements("open4", &[Element::destination(ip("10.1.0.2"), 6, 80)]);
         t.add_elements("open6", &[Element::destination(ip("fd00::2"), 17, 53)]);
         t.add_elements(
@@ -125,6 +126,7 @@ fn maps_of_ports_translate_and_change_by_element() {
             "tcp . 9090 : 10.1.0.2 . 90",
             "tcp . 9090 : fd00::2 . 90",
             "\"br0\" : jump own",
+            "oifname vmap @links",
         ] {
             assert!(whole.contains(part), "{part:?} is not in {whole}");
         }

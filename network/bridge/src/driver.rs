@@ -1,0 +1,357 @@
+//! The driver: bridges, and sandboxes plugged into them.
+
+use crate::error::{during, firewall as firewall_failed};
+use crate::firewall::{Firewall, Published};
+use crate::pool::NamespacePool;
+use crate::sandbox::Prepared;
+use crate::{BridgeError, Endpoint, Network, Prefix, host};
+use netlink::address::Address;
+use netlink::link::{BridgeSpec, PortSpec, VethSpec};
+use netlink::link_info::Link;
+use netlink::{Batch, InterfaceName, Mac, NetfilterSocket, RouteSocket};
+use rustix::io::Errno;
+use std::collections::BTreeMap;
+use std::net::Ipv4Addr;
+use std::os::fd::OwnedFd;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+/// The group of every veth that we make (`ip link show group 12648175`).
+const VETH_GROUP: u32 = 0x00c0_ffef;
+/// How often another random name is tried for a veth whose name is taken.
+const NAME_TRIES: usize = 4;
+
+/// A bridge that containers may be plugged into.
+#[derive(Debug, Clone)]
+struct Bridge {
+    index: u32,
+    icc: bool,
+    mtu: Option<u32>,
+}
+
+#[derive(Debug)]
+struct State {
+    route: RouteSocket,
+    filter: NetfilterSocket,
+    firewall: Firewall,
+    bridges: BTreeMap<String, Bridge>,
+}
+
+/// The bridge driver of one network namespace, the host's.
+#[derive(Debug)]
+pub struct Driver {
+    state: Mutex<State>,
+    pool: NamespacePool,
+}
+
+impl Driver {
+    /// The driver of the calling thread's network namespace, with what an earlier one left there. Its pool holds
+    /// `prepared` namespaces. Nothing is changed before the first request.
+    pub fn open(pool: NamespacePool) -> Result<Self, BridgeError> {
+        let failed = || during("read", "bridges");
+        let mut route = RouteSocket::open().map_err(failed())?;
+        let mut filter = NetfilterSocket::open().map_err(firewall_failed)?;
+        let mut bridges = BTreeMap::new();
+        let addresses = route.addresses().map_err(failed())?;
+        let mut networks = Vec::new();
+        for link in route.links().map_err(failed())? {
+            let Some(mut network) = ours(&link) else { continue };
+            let of_link = addresses.iter().filter(|a| a.link == link.index);
+            network.gateways = of_link.filter_map(|a| Prefix::new(a.address, a.prefix)).collect();
+            let bridge = Bridge { index: link.index, icc: network.icc, mtu: Some(link.mtu) };
+            bridges.insert(link.name, bridge);
+            networks.push(network);
+        }
+        let firewall = Firewall::adopt(&mut filter, networks)?;
+        let state = Mutex::new(State { route, filter, firewall, bridges });
+        Ok(Self { state, pool })
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        // A state that a panic left behind is still what the kernel acknowledged so far.
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The prepared namespaces.
+    pub fn pool(&self) -> &NamespacePool {
+        &self.pool
+    }
+
+    /// Makes a bridge with its rules, or brings one of ours into this form. A bridge that somebody else made is used
+    /// as it is: it gets the addresses that it lacks, and loses nothing.
+    pub fn ensure_bridge(&self, network: &Network) -> Result<(), BridgeError> {
+        if !network.internal {
+            let ipv6 = network.gateways.iter().any(|prefix| prefix.address().is_ipv6());
+            let was_off = host::ensure_ipv4_forwarding()?;
+            if ipv6 {
+                host::ensure_ipv6_forwarding()?;
+            }
+            if was_off {
+                self.state().firewall.drop_others();
+            }
+        }
+        let mut state = self.state();
+        let state = &mut *state;
+        let link = state.ensure_link(network)?;
+        let bridge = Bridge { index: link.index, icc: network.icc, mtu: network.mtu };
+        state.bridges.insert(link.name, bridge);
+        state.firewall.set_network(network.clone());
+        state.firewall.apply(&mut state.filter)
+    }
+
+    /// Removes a bridge of ours and its rules; of somebody else's bridge only the rules. A bridge into which
+    /// something is plugged is not removed; one that is gone is no error.
+    pub fn remove_bridge(&self, link: &InterfaceName) -> Result<(), BridgeError> {
+        let mut state = self.state();
+        let state = &mut *state;
+        let name = link.as_str();
+        let links = state.route.links().map_err(during("remove bridge", name))?;
+        if let Some(bridge) = links.iter().find(|l| l.name == name)
+            && ours(bridge).is_some()
+        {
+            let ports = links.iter().filter(|l| l.master == bridge.index).count();
+            if ports > 0 {
+                return Err(BridgeError::InUse { link: name.to_owned(), ports });
+            }
+            state.delete_links(std::slice::from_ref(bridge))?;
+        }
+        state.bridges.remove(name);
+        if state.firewall.remove_network(name) {
+            state.firewall.apply(&mut state.filter)?;
+        }
+        Ok(())
+    }
+
+    /// Makes a sandbox with these interfaces and sysctls. It lives as long as the descriptor, or a process in it.
+    pub fn create_sandbox(
+        &self,
+        endpoints: &[Endpoint],
+        sysctls: &[(String, String)],
+    ) -> Result<OwnedFd, BridgeError> {
+        // From the pool before the lock is taken: without a stock it takes a while.
+        let mut sandbox = self.pool.take().map_err(during("create", "sandbox"))?;
+        for endpoint in endpoints {
+            sandbox.next_interface(endpoint.has_ipv6())?;
+            self.state().plug(endpoint, &sandbox)?;
+            sandbox.furnish(endpoint)?;
+        }
+        sandbox.finish(sysctls)
+    }
+
+    /// The networks that the host has routes to, without default routes and without those of our own bridges.
+    pub fn host_routes(&self) -> Result<Vec<Prefix>, BridgeError> {
+        let mut state = self.state();
+        let failed = || during("read", "routes");
+        let links = state.route.links().map_err(failed())?;
+        let own: Vec<u32> = links.iter().filter(|l| ours(l).is_some()).map(|l| l.index).collect();
+        let mut all: Vec<Prefix> = state
+            .route
+            .routes()
+            .map_err(failed())?
+            .into_iter()
+            .filter(|route| route.prefix > 0 && !own.contains(&route.link))
+            .filter_map(|route| Prefix::new(route.destination, route.prefix))
+            .collect();
+        all.sort_unstable();
+        all.dedup();
+        Ok(all)
+    }
+
+    /// Removes each bridge of ours that is not in the list, with what is plugged into it, and each rule for another
+    /// bridge. Answers the names of the bridges that were removed.
+    pub fn reconcile(&self, by_right: &[InterfaceName]) -> Result<Vec<String>, BridgeError> {
+        let mut state = self.state();
+        let state = &mut *state;
+        let known = |name: &str| by_right.iter().any(|link| link.as_str() == name);
+        let links = state.route.links().map_err(during("read", "bridges"))?;
+        let strays: Vec<Link> =
+            links.iter().filter(|l| ours(l).is_some() && !known(&l.name)).cloned().collect();
+        // Ends that are in no bridge any more, and those in a bridge that goes.
+        let lost = |link: &&Link| {
+            link.group == VETH_GROUP
+                && link.kind == "veth"
+                && (link.master == 0 || strays.iter().any(|s| s.index == link.master))
+        };
+        let mut gone: Vec<Link> = links.iter().filter(lost).cloned().collect();
+        gone.extend(strays.iter().cloned());
+        state.delete_links(&gone)?;
+        state.bridges.retain(|name, _| known(name));
+        let rules: Vec<String> = state.firewall.networks().map(|n| n.link.to_string()).collect();
+        for link in rules.iter().filter(|link| !known(link)) {
+            state.firewall.remove_network(link);
+        }
+        state.firewall.apply(&mut state.filter)?;
+        Ok(strays.into_iter().map(|link| link.name).collect())
+    }
+
+    /// Publishes ports of the host, all or none.
+    pub fn publish(&self, ports: &[Published]) -> Result<(), BridgeError> {
+        let mut state = self.state();
+        let State { filter, firewall, .. } = &mut *state;
+        firewall.publish(filter, ports)
+    }
+
+    /// Takes published ports back; those that are not published are no error.
+    pub fn unpublish(&self, ports: &[Published]) -> Result<(), BridgeError> {
+        let mut state = self.state();
+        let State { filter, firewall, .. } = &mut *state;
+        firewall.unpublish(filter, ports)
+    }
+
+    /// The ports that are published now.
+    pub fn published(&self) -> Vec<Published> {
+        self.state().firewall.published().copied().collect()
+    }
+}
+
+/// The network whose bridge this link is, when it is one of ours.
+fn ours(link: &Link) -> Option<Network> {
+    if link.kind != "bridge" {
+        return None;
+    }
+    Network::from_alias(InterfaceName::parse(&link.name).ok()?, &link.alias)
+}
+
+impl State {
+    fn ensure_link(&mut self, network: &Network) -> Result<Link, BridgeError> {
+        let name = network.link.as_str();
+        let failed = || during("create bridge", name);
+        let found = self.route.find_link(name).map_err(failed())?;
+        let (link, is_ours) = match found {
+            None => (self.create_link(network)?, true),
+            Some(link) if link.kind != "bridge" => {
+                let kind = if link.kind.is_empty() { "a device".to_owned() } else { link.kind };
+                return Err(BridgeError::NotABridge { link: name.to_owned(), kind });
+            }
+            Some(link) => {
+                let is_ours = ours(&link).is_some();
+                (link, is_ours)
+            }
+        };
+        if network.gateways.iter().any(|prefix| prefix.address().is_ipv6()) {
+            host::allow_ipv6(name)?;
+        }
+        self.adjust_addresses(network, &link, is_ours)?;
+        let mut batch = Batch::new();
+        if is_ours {
+            batch.set_alias(&network.link, &network.alias());
+            if let Some(mtu) = network.mtu.filter(|mtu| *mtu != link.mtu) {
+                batch.set_mtu(link.index, name, mtu);
+            }
+        }
+        batch.set_up(link.index, name, true);
+        if network.gateways.iter().any(|prefix| prefix.address().is_ipv4()) {
+            batch.set_route_localnet(link.index, name, true);
+        }
+        self.route.run(batch).map_err(failed())?;
+        Ok(link)
+    }
+
+    fn create_link(&mut self, network: &Network) -> Result<Link, BridgeError> {
+        let name = network.link.as_str();
+        let failed = || during("create bridge", name);
+        let mut batch = Batch::new();
+        batch.create_bridge(&BridgeSpec {
+            name: &network.link,
+            mac: Some(random_mac()),
+            mtu: network.mtu,
+        });
+        batch.set_alias(&network.link, &network.alias());
+        // Without IPv6 in the kernel there is nothing to turn off.
+        batch.set_no_link_local(&network.link);
+        batch.tolerate(Errno::AFNOSUPPORT);
+        self.route.run(batch).map_err(failed())?;
+        self.route.link(name).map_err(failed())
+    }
+
+    fn adjust_addresses(
+        &mut self,
+        network: &Network,
+        link: &Link,
+        is_ours: bool,
+    ) -> Result<(), BridgeError> {
+        let name = network.link.as_str();
+        let failed = || during("set addresses of bridge", name);
+        let mut present = self.route.addresses().map_err(failed())?;
+        present.retain(|address| address.link == link.index);
+        let wanted: Vec<Address> = network
+            .gateways
+            .iter()
+            .map(|p| Address { link: link.index, address: p.address(), prefix: p.length() })
+            .collect();
+        let mut batch = Batch::new();
+        for address in present.iter().filter(|a| is_ours && !wanted.contains(a)) {
+            batch.delete_address(*address);
+        }
+        for address in wanted.iter().filter(|a| !present.contains(a)) {
+            batch.add_address(*address);
+        }
+        self.route.run(batch).map_err(failed())
+    }
+
+    /// Makes the veth pair of an endpoint, one end in its bridge and the other in the sandbox.
+    fn plug(&mut self, endpoint: &Endpoint, sandbox: &Prepared) -> Result<(), BridgeError> {
+        let link = endpoint.bridge.as_str();
+        let bridge = self
+            .bridges
+            .get(link)
+            .cloned()
+            .ok_or_else(|| BridgeError::UnknownBridge { link: link.to_owned() })?;
+        for tries in 1.. {
+            let name = random_veth_name();
+            let mut batch = Batch::new();
+            batch.create_veth(&VethSpec {
+                name: &name,
+                master: Some(bridge.index),
+                group: VETH_GROUP,
+                mtu: endpoint.mtu.or(bridge.mtu),
+                peer_name: &endpoint.interface,
+                peer_mac: Some(endpoint.mac),
+                peer_namespace: Some(sandbox.namespace()),
+            });
+            if !bridge.icc {
+                // Frames between two isolated ports never pass, whatever a packet filter says.
+                batch.set_port(&name, PortSpec { hairpin: false, isolated: true });
+            }
+            match self.route.run(batch) {
+                Err(error) if error.is_exists() && tries < NAME_TRIES => {}
+                result => return result.map_err(during("plug into bridge", link)),
+            }
+        }
+        Ok(())
+    }
+
+    fn delete_links(&mut self, links: &[Link]) -> Result<(), BridgeError> {
+        let mut batch = Batch::new();
+        for link in links {
+            batch.delete_link(link.index, &link.name);
+            // The other end went with it a moment ago.
+            batch.tolerate(Errno::NODEV);
+        }
+        self.route.run(batch).map_err(during("delete", "links"))
+    }
+}
+
+fn random<const N: usize>() -> [u8; N] {
+    let mut bytes = [0; N];
+    // Fewer bytes than 256 always come in full, and the call cannot fail once the machine has booted.
+    let filled = rustix::rand::getrandom(&mut bytes[..], rustix::rand::GetRandomFlags::empty());
+    if filled != Ok(N) {
+        // A name that repeats is refused by the kernel and said so: nothing here is a secret.
+        let nanos = std::time::UNIX_EPOCH.elapsed().map_or(0, |t| t.as_nanos());
+        for (byte, value) in bytes.iter_mut().zip(nanos.to_le_bytes()) {
+            *byte = value;
+        }
+    }
+    bytes
+}
+
+/// A locally administered address such as Docker gives its bridges.
+fn random_mac() -> Mac {
+    Mac::from_ipv4(Ipv4Addr::from(random::<4>()))
+}
+
+/// `veth` and seven hexadecimal digits, as Docker names them.
+fn random_veth_name() -> InterfaceName {
+    let number = u32::from_ne_bytes(random::<4>()) >> 4;
+    InterfaceName::parse(&format!("veth{number:07x}")).expect("eleven letters and digits")
+}

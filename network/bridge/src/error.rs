@@ -1,0 +1,111 @@
+//! Why the driver could not do what it was asked.
+
+use netlink::NetlinkError;
+use rustix::io::Errno;
+use spec::Class;
+
+/// Why an operation on a bridge, a sandbox or the firewall failed.
+#[derive(Debug, thiserror::Error)]
+pub enum BridgeError {
+    /// The kernel refused a part of it.
+    #[error("{operation} {object}")]
+    Kernel {
+        /// What was to be done.
+        operation: &'static str,
+        /// With what.
+        object: String,
+        /// The part that was refused.
+        #[source]
+        source: NetlinkError,
+    },
+    /// A link of the name is there, and it is no bridge.
+    #[error("create bridge {link}: a link of this name exists and is not a bridge but {kind}")]
+    NotABridge {
+        /// The name.
+        link: String,
+        /// What it is.
+        kind: String,
+    },
+    /// A container is to be plugged into a bridge that the driver was not told of.
+    #[error("plug into bridge {link}: no such bridge")]
+    UnknownBridge {
+        /// The name.
+        link: String,
+    },
+    /// The bridge still has ports.
+    #[error("remove bridge {link}: {ports} interfaces are plugged into it")]
+    InUse {
+        /// The name.
+        link: String,
+        /// How many ports it has.
+        ports: usize,
+    },
+    /// The kernel has no nftables. The iptables command is not a fallback of this version.
+    #[error(
+        "set up firewall: this kernel has no nftables (CONFIG_NF_TABLES_INET, nft_nat, nft_masq, nft_fib_inet)"
+    )]
+    NoNftables(#[source] NetlinkError),
+    /// A file of procfs could not be read or written.
+    #[error("set {name} to {value}")]
+    Sysctl {
+        /// The dotted name.
+        name: String,
+        /// The value.
+        value: String,
+        /// Why not.
+        #[source]
+        source: std::io::Error,
+    },
+    /// A sysctl that is not one of a network namespace.
+    #[error("set {name}: not a network sysctl")]
+    NotNetworkSysctl {
+        /// The name, cut to 80 characters.
+        name: String,
+    },
+    /// The host port is published already.
+    #[error("publish port {port}: already allocated")]
+    Published {
+        /// Address, port and protocol.
+        port: String,
+    },
+}
+
+impl BridgeError {
+    /// The class of the failure.
+    pub fn class(&self) -> Class {
+        match self {
+            Self::NotABridge { .. } | Self::InUse { .. } | Self::Published { .. } => {
+                Class::Conflict
+            }
+            Self::UnknownBridge { .. } => Class::NotFound,
+            Self::NoNftables(_) => Class::NotImplemented,
+            Self::NotNetworkSysctl { .. } => Class::InvalidArgument,
+            Self::Sysctl { source, .. } => match source.kind() {
+                std::io::ErrorKind::NotFound | std::io::ErrorKind::InvalidInput => {
+                    Class::InvalidArgument
+                }
+                _ => Class::Internal,
+            },
+            Self::Kernel { .. } => Class::Internal,
+        }
+    }
+}
+
+/// Says what was being done when the kernel refused.
+pub(crate) fn during(
+    operation: &'static str,
+    object: impl Into<String>,
+) -> impl FnOnce(NetlinkError) -> BridgeError {
+    let object = object.into();
+    move |source| BridgeError::Kernel { operation, object, source }
+}
+
+/// Tells a kernel without nftables from a transaction that was refused.
+pub(crate) fn firewall(source: NetlinkError) -> BridgeError {
+    match source.errno() {
+        Some(Errno::PROTONOSUPPORT | Errno::OPNOTSUPP | Errno::AFNOSUPPORT) => {
+            BridgeError::NoNftables(source)
+        }
+        _ => BridgeError::Kernel { operation: "set up", object: "firewall".to_owned(), source },
+    }
+}

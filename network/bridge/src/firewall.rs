@@ -1,0 +1,412 @@
+//! The packet filter around the bridges: one table of our own, `table inet coffer`, replaced as a whole.
+//!
+//! ```text
+//! prerouting (raw)      from elsewhere straight to an address of a masqueraded or internal network: drop
+//!                       from a bridge to 127.0.0.0/8: drop (CVE-2020-8558; the bridge has route_localnet)
+//! prerouting (dstnat)   to this host, but not to loopback from outside  ─┐
+//! output (dstnat)       to this host                                    ─┴─ ports: maps at4 at6 any4 any6 → dnat
+//! forward (filter)      established: accept
+//!                       by the bridge it goes to:    in-<bridge>   published or same bridge with icc: accept, else drop
+//!                       by the bridge it comes from: out-<bridge>  internal: drop, else accept
+//!                       policy: drop when nobody forwarded before us, else accept
+//! postrouting (srcnat)  from a network to elsewhere: masquerade
+//!                       from a network, or from loopback, to a published port of it: masquerade
+//! ```
+//!
+//! So an unpublished port is reachable from its own network and from this host, and from nowhere else, by routing or
+//! otherwise; two networks do not reach each other. Published ports are elements of sets and maps: publishing one is
+//! one small transaction, and a packet finds its port in constant time however many there are.
+
+use crate::error::firewall as failed;
+use crate::{BridgeError, Network, Prefix};
+use netlink::NetfilterSocket;
+use netlink::nft::transaction::Element;
+use netlink::nft::{
+    BaseChain, ChainKind, Family, Hook, Policy, Rule, Set, SetKind, Transaction, Verdict,
+};
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+
+/// The name of our table; its family is inet.
+pub const TABLE: &str = "coffer";
+
+const SETS: [Set<'static>; 6] = [
+    Set { name: "open4", kind: SetKind::Destinations, ipv6: false },
+    Set { name: "open6", kind: SetKind::Destinations, ipv6: true },
+    Set { name: "at4", kind: SetKind::DestinationMap, ipv6: false },
+    Set { name: "at6", kind: SetKind::DestinationMap, ipv6: true },
+    Set { name: "any4", kind: SetKind::PortMap, ipv6: false },
+    Set { name: "any6", kind: SetKind::PortMap, ipv6: true },
+];
+const INGRESS: Set<'static> = Set { name: "ingress", kind: SetKind::LinkVerdicts, ipv6: false };
+const EGRESS: Set<'static> = Set { name: "egress", kind: SetKind::LinkVerdicts, ipv6: false };
+
+/// A port of the host that leads to a port of a container.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Published {
+    /// The transport protocol: 6 TCP, 17 UDP, 132 SCTP.
+    pub protocol: u8,
+    /// The address of the host at which the port is; the unspecified address of a family for all of that family.
+    pub host: IpAddr,
+    /// The port of the host.
+    pub host_port: u16,
+    /// The address of the container, of the same family.
+    pub container: IpAddr,
+    /// The port of the container.
+    pub container_port: u16,
+}
+
+impl fmt::Display for Published {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let protocol = match self.protocol {
+            6 => "tcp",
+            17 => "udp",
+            132 => "sctp",
+            _ => "other",
+        };
+        let host = std::net::SocketAddr::new(self.host, self.host_port);
+        write!(f, "{host}/{protocol}")
+    }
+}
+
+impl Published {
+    fn key(&self) -> (u8, IpAddr, u16) {
+        (self.protocol, self.host, self.host_port)
+    }
+
+    /// The map that translates it, and its element there.
+    fn translation(&self) -> (&'static str, Element) {
+        let key = match self.host.is_unspecified() {
+            true => Element::port(self.protocol, self.host_port),
+            false => Element::destination(self.host, self.protocol, self.host_port),
+        };
+        let map = match (self.host.is_unspecified(), self.host.is_ipv4()) {
+            (true, true) => "any4",
+            (true, false) => "any6",
+            (false, true) => "at4",
+            (false, false) => "at6",
+        };
+        (map, key.to(self.container, self.container_port))
+    }
+
+    /// The set that lets it pass, and its element there.
+    fn opening(&self) -> (&'static str, Element) {
+        let set = if self.container.is_ipv4() { "open4" } else { "open6" };
+        (set, Element::destination(self.container, self.protocol, self.container_port))
+    }
+
+    /// Reads an element of one of the four maps back.
+    fn from_element(map: &str, key: &[u8], data: &[u8]) -> Option<Self> {
+        let ipv6 = map.ends_with('6');
+        let width = if ipv6 { 16 } else { 4 };
+        let unspecified: IpAddr =
+            if ipv6 { Ipv6Addr::UNSPECIFIED.into() } else { Ipv4Addr::UNSPECIFIED.into() };
+        let (host, key) = match map.starts_with("any") {
+            true => (unspecified, key),
+            false => (parse_ip(key.get(..width)?)?, &key[width..]),
+        };
+        let port = |bytes: &[u8], at: usize| {
+            Some(u16::from_be_bytes([*bytes.get(at)?, *bytes.get(at + 1)?]))
+        };
+        Some(Self {
+            protocol: *key.first()?,
+            host,
+            host_port: port(key, 4)?,
+            container: parse_ip(data.get(..width)?)?,
+            container_port: port(data, width)?,
+        })
+    }
+}
+
+fn parse_ip(bytes: &[u8]) -> Option<IpAddr> {
+    match bytes.len() {
+        4 => Some(IpAddr::from(<[u8; 4]>::try_from(bytes).ok()?)),
+        _ => Some(IpAddr::from(<[u8; 16]>::try_from(bytes).ok()?)),
+    }
+}
+
+/// The rule set as it shall be: networks, published ports, and what happens to packets that are none of ours.
+#[derive(Debug, Clone, Default)]
+pub struct Firewall {
+    networks: BTreeMap<String, Network>,
+    published: BTreeSet<Published>,
+    drop_others: bool,
+}
+
+impl Firewall {
+    /// The networks and ports that the kernel's rule set knows of are the ones to go on with after a restart; the
+    /// networks come from their bridges.
+    pub fn adopt(
+        socket: &mut NetfilterSocket,
+        networks: Vec<Network>,
+    ) -> Result<Self, BridgeError> {
+        let mut adopted = Self::default();
+        for network in networks {
+            adopted.networks.insert(network.link.to_string(), network);
+        }
+        let chains = socket.chains(Family::Inet, TABLE).map_err(failed)?;
+        adopted.drop_others =
+            chains.iter().any(|c| c.name == "forward" && c.policy == Some(Policy::Drop));
+        if !chains.is_empty() {
+            for map in ["at4", "at6", "any4", "any6"] {
+                let elements = match socket.elements(Family::Inet, TABLE, map) {
+                    Ok(elements) => elements,
+                    Err(error) if error.is_missing() => continue,
+                    Err(error) => return Err(failed(error)),
+                };
+                let read =
+                    elements.iter().filter_map(|e| Published::from_element(map, &e.key, &e.data));
+                adopted.published.extend(read);
+            }
+        }
+        Ok(adopted)
+    }
+
+    /// Says what becomes of packets between links that are none of ours: dropped, or left to others' rules.
+    pub fn drop_others(&mut self) {
+        self.drop_others = true;
+    }
+
+    /// Adds a network, or changes it; [`Firewall::apply`] makes it so.
+    pub fn set_network(&mut self, network: Network) {
+        self.networks.insert(network.link.to_string(), network);
+    }
+
+    /// Removes a network; [`Firewall::apply`] makes it so.
+    pub fn remove_network(&mut self, link: &str) -> bool {
+        self.networks.remove(link).is_some()
+    }
+
+    /// The networks, by the names of their bridges.
+    pub fn networks(&self) -> impl Iterator<Item = &Network> {
+        self.networks.values()
+    }
+
+    /// The published ports.
+    pub fn published(&self) -> impl Iterator<Item = &Published> {
+        self.published.iter()
+    }
+
+    /// Replaces the whole table in one transaction.
+    pub fn apply(&self, socket: &mut NetfilterSocket) -> Result<(), BridgeError> {
+        socket.commit(self.transaction()).map_err(failed)
+    }
+
+    /// Publishes ports, all or none: ports of one host address are given once.
+    pub fn publish(
+        &mut self,
+        socket: &mut NetfilterSocket,
+        ports: &[Published],
+    ) -> Result<(), BridgeError> {
+        let mut taken: BTreeSet<_> = self.published.iter().map(Published::key).collect();
+        for port in ports {
+            if !taken.insert(port.key()) {
+                return Err(BridgeError::Published { port: port.to_string() });
+            }
+        }
+        let mut t = Transaction::new(Family::Inet, TABLE);
+        for port in ports {
+            add(&mut t, port.translation());
+            add(&mut t, port.opening());
+        }
+        self.commit_ports(socket, t, ports)?;
+        self.published.extend(ports);
+        Ok(())
+    }
+
+    /// Takes ports back; those that are not published are left out.
+    pub fn unpublish(
+        &mut self,
+        socket: &mut NetfilterSocket,
+        ports: &[Published],
+    ) -> Result<(), BridgeError> {
+        let gone: BTreeSet<_> = ports.iter().filter(|p| self.published.contains(p)).collect();
+        let left = self.published.iter().filter(|port| !gone.contains(port));
+        // Two host ports may lead to one container port, which stays open as long as one of them is there.
+        let open: BTreeSet<_> = left.map(|p| (p.container, p.protocol, p.container_port)).collect();
+        let mut closed = BTreeSet::new();
+        let mut t = Transaction::new(Family::Inet, TABLE);
+        for port in &gone {
+            let (map, element) = port.translation();
+            t.delete_elements(map, &[element]);
+            let target = (port.container, port.protocol, port.container_port);
+            if !open.contains(&target) && closed.insert(target) {
+                let (set, element) = port.opening();
+                t.delete_elements(set, &[element]);
+            }
+        }
+        let gone: Vec<Published> = gone.into_iter().copied().collect();
+        self.commit_ports(socket, t, &gone)?;
+        self.published.retain(|port| !gone.contains(port));
+        Ok(())
+    }
+
+    fn commit_ports(
+        &self,
+        socket: &mut NetfilterSocket,
+        transaction: Transaction,
+        ports: &[Published],
+    ) -> Result<(), BridgeError> {
+        if ports.is_empty() {
+            return Ok(());
+        }
+        match socket.commit(transaction) {
+            // Somebody has flushed the rule set: with everything else made again, the change can be made.
+            Err(error) if error.is_missing() => self.apply(socket),
+            other => other.map_err(failed),
+        }
+    }
+
+    fn transaction(&self) -> Transaction {
+        let mut t = Transaction::new(Family::Inet, TABLE);
+        t.replace_table();
+        for set in SETS.iter().chain([&INGRESS, &EGRESS]) {
+            t.add_set(set);
+        }
+        self.add_chains(&mut t);
+        for port in &self.published {
+            add(&mut t, port.translation());
+            add(&mut t, port.opening());
+        }
+        for network in self.networks.values() {
+            guard(&mut t, network);
+            translate_source(&mut t, network);
+            let link = network.link.as_str();
+            for (map, chain) in [(INGRESS, format!("in-{link}")), (EGRESS, format!("out-{link}"))] {
+                t.add_elements(map.name, &[Element::link(link, Verdict::Jump(chain))]);
+            }
+        }
+        t
+    }
+
+    fn add_chains(&self, t: &mut Transaction) {
+        for network in self.networks.values() {
+            filter(t, network);
+        }
+        t.add_base_chain("raw-prerouting", base(ChainKind::Filter, Hook::Prerouting, -300));
+        t.add_chain("ports");
+        for map in ["at4", "at6"] {
+            t.add_rule("ports", &Rule::new().translate_destination(map == "at6", map));
+        }
+        for map in ["any4", "any6"] {
+            t.add_rule("ports", &Rule::new().translate_port(map == "any6", map));
+        }
+        t.add_base_chain("prerouting", base(ChainKind::Nat, Hook::Prerouting, -100));
+        let loopback = Rule::new().input_not("lo").destination(Ipv4Addr::LOCALHOST.into(), 8);
+        t.add_rule("prerouting", &loopback.verdict(Verdict::Return));
+        t.add_rule("prerouting", &Rule::new().to_this_host().jump("ports"));
+        t.add_base_chain("output", base(ChainKind::Nat, Hook::Output, -100));
+        // The kernel routes no packet from ::1 anywhere: translated, it would only be lost.
+        let loopback = Rule::new().destination(Ipv6Addr::LOCALHOST.into(), 128);
+        t.add_rule("output", &loopback.verdict(Verdict::Return));
+        t.add_rule("output", &Rule::new().to_this_host().jump("ports"));
+        let policy = if self.drop_others { Policy::Drop } else { Policy::Accept };
+        let forward = BaseChain { policy, ..base(ChainKind::Filter, Hook::Forward, 0) };
+        t.add_base_chain("forward", forward);
+        t.add_rule("forward", &Rule::new().established().accept());
+        t.add_rule("forward", &Rule::new().output_decides(INGRESS.name));
+        t.add_rule("forward", &Rule::new().input_decides(EGRESS.name));
+        t.add_base_chain("postrouting", base(ChainKind::Nat, Hook::Postrouting, 100));
+    }
+}
+
+fn base(kind: ChainKind, hook: Hook, priority: i32) -> BaseChain {
+    BaseChain { kind, hook, priority, policy: Policy::Accept }
+}
+
+fn add(t: &mut Transaction, (set, element): (&'static str, Element)) {
+    t.add_elements(set, &[element]);
+}
+
+/// What may be forwarded to and from a network.
+fn filter(t: &mut Transaction, network: &Network) {
+    let link = network.link.as_str();
+    let (inward, outward) = (format!("in-{link}"), format!("out-{link}"));
+    t.add_chain(&inward);
+    if !network.internal {
+        t.add_rule(&inward, &Rule::new().destination_in(false, "open4").accept());
+        t.add_rule(&inward, &Rule::new().destination_in(true, "open6").accept());
+    }
+    if network.icc {
+        t.add_rule(&inward, &Rule::new().input(link).accept());
+    }
+    t.add_rule(&inward, &Rule::new().counter().drop().comment("not published"));
+    t.add_chain(&outward);
+    if network.internal {
+        t.add_rule(&outward, &Rule::new().counter().drop().comment("internal network"));
+    } else {
+        t.add_rule(&outward, &Rule::new().accept());
+    }
+}
+
+/// Subnets of a network; link-local ones are on every link and so no one's.
+fn subnets(network: &Network) -> impl Iterator<Item = Prefix> {
+    let local = |prefix: &Prefix| match prefix.address() {
+        IpAddr::V4(v4) => v4.is_link_local(),
+        IpAddr::V6(v6) => v6.is_unicast_link_local(),
+    };
+    network.gateways.iter().copied().filter(move |prefix| !local(prefix))
+}
+
+/// Keeps packets off that were routed here straight to a container's address. A network that is not masqueraded is
+/// meant to be routed to, at least by the answers to what it sends: there the filter alone decides.
+fn guard(t: &mut Transaction, network: &Network) {
+    let link = network.link.as_str();
+    if network.masquerade || network.internal {
+        for prefix in subnets(network) {
+            let rule = Rule::new().input_not(link).destination(prefix.network(), prefix.length());
+            t.add_rule("raw-prerouting", &rule.counter().drop().comment("direct access"));
+        }
+    }
+    let rule = Rule::new().input(link).destination(Ipv4Addr::LOCALHOST.into(), 8);
+    t.add_rule("raw-prerouting", &rule.counter().drop().comment("loopback"));
+}
+
+fn translate_source(t: &mut Transaction, network: &Network) {
+    let link = network.link.as_str();
+    for prefix in subnets(network) {
+        let source = || Rule::new().source(prefix.network(), prefix.length());
+        if network.masquerade && !network.internal {
+            t.add_rule("postrouting", &source().output_not(link).masquerade());
+        }
+        // A container that asks for a published port of its own network must get the answer by way of the host.
+        t.add_rule("postrouting", &source().output(link).translated().masquerade());
+    }
+    let loopback = Rule::new().source(Ipv4Addr::LOCALHOST.into(), 8);
+    t.add_rule("postrouting", &loopback.output(link).masquerade());
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    proptest! {
+        #[test]
+        fn hostile_elements_are_read_or_left_out(
+            map in prop_oneof![Just("at4"), Just("at6"), Just("any4"), Just("any6")],
+            key in proptest::collection::vec(any::<u8>(), 0..32),
+            data in proptest::collection::vec(any::<u8>(), 0..32),
+        ) {
+            if let Some(port) = Published::from_element(map, &key, &data) {
+                prop_assert_eq!(port.container.is_ipv6(), map.ends_with('6'));
+            }
+        }
+    }
+
+    #[test]
+    fn a_port_is_shown_with_its_host_address_and_protocol() {
+        let mut port = Published {
+            protocol: 6,
+            host: Ipv6Addr::UNSPECIFIED.into(),
+            host_port: 80,
+            container: Ipv6Addr::LOCALHOST.into(),
+            container_port: 8080,
+        };
+        assert_eq!(port.to_string(), "[::]:80/tcp");
+        port.protocol = 17;
+        port.host = Ipv4Addr::UNSPECIFIED.into();
+        assert_eq!(port.to_string(), "0.0.0.0:80/udp");
+    }
+}

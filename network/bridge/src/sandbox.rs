@@ -1,0 +1,126 @@
+//! One network namespace: prepared, then furnished with interfaces.
+
+use crate::error::during;
+use crate::host::{read_sysctl, write_sysctl};
+use crate::{BridgeError, Endpoint};
+use netlink::address::Address;
+use netlink::route::Route;
+use netlink::{Batch, Namespace, NetlinkError, RouteSocket};
+use std::fs::File;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::unix::fs::FileExt;
+
+/// What Docker sets in each container's namespace (ports below 1024 and ping for everybody): set ahead, since nearly
+/// every sandbox asks for it, and set back for one that does not.
+const USUAL: [(&str, &str); 2] =
+    [("net.ipv4.ip_unprivileged_port_start", "0"), ("net.ipv4.ping_group_range", "0 2147483647")];
+
+/// The setting that a new interface of the namespace begins with.
+const DEFAULT_DISABLE_IPV6: &str = "/proc/sys/net/ipv6/conf/default/disable_ipv6";
+
+/// A namespace with its loopback up, in which new interfaces begin without IPv6.
+#[derive(Debug)]
+pub(crate) struct Prepared {
+    namespace: Namespace,
+    socket: RouteSocket,
+    /// Open for writing; a file of procfs stays one of the namespace in which it was opened. None: no IPv6 here.
+    disable_ipv6: Option<File>,
+    /// The sysctls of [`USUAL`] that have been set: index, and the value from before.
+    set_ahead: Vec<(usize, String)>,
+}
+
+impl Prepared {
+    /// Makes a namespace and prepares it. Needs CAP_SYS_ADMIN and CAP_NET_ADMIN.
+    pub(crate) fn make() -> Result<Self, NetlinkError> {
+        let (namespace, (socket, disable_ipv6, set_ahead)) = Namespace::create(|| {
+            let mut socket = RouteSocket::open()?;
+            let mut batch = Batch::new();
+            batch.set_up(1, "lo", true);
+            socket.run(batch)?;
+            Ok((socket, begin_without_ipv6(), set_usual_sysctls()))
+        })?;
+        Ok(Self { namespace, socket, disable_ipv6, set_ahead })
+    }
+
+    pub(crate) fn namespace(&self) -> BorrowedFd<'_> {
+        self.namespace.as_fd()
+    }
+
+    /// Says whether the interface that is made next has IPv6: only one with an address of it, so that no container
+    /// talks over link-local addresses that nobody gave it.
+    pub(crate) fn next_interface(&self, ipv6: bool) -> Result<(), BridgeError> {
+        let Some(file) = &self.disable_ipv6 else { return Ok(()) };
+        let value = if ipv6 { "0" } else { "1" };
+        file.write_all_at(value.as_bytes(), 0).map_err(|source| BridgeError::Sysctl {
+            name: "net.ipv6.conf.default.disable_ipv6".to_owned(),
+            value: value.to_owned(),
+            source,
+        })
+    }
+
+    /// Brings an interface up that has just been made in the namespace, with its addresses and routes.
+    pub(crate) fn furnish(&mut self, endpoint: &Endpoint) -> Result<(), BridgeError> {
+        let name = endpoint.interface.as_str();
+        let failed = || during("set up interface", name);
+        let link = self.socket.link(name).map_err(failed())?.index;
+        let mut batch = Batch::new();
+        batch.set_up(link, name, true);
+        for prefix in &endpoint.addresses {
+            let (address, prefix) = (prefix.address(), prefix.length());
+            batch.add_address(Address { link, address, prefix });
+        }
+        for gateway in &endpoint.gateways {
+            batch.add_route(Route::default_over(*gateway, link));
+        }
+        self.socket.run(batch).map_err(failed())
+    }
+
+    /// Ends the preparation: sets the sysctls, and takes back what was set ahead and is not wanted.
+    pub(crate) fn finish(self, sysctls: &[(String, String)]) -> Result<OwnedFd, BridgeError> {
+        self.next_interface(true)?;
+        let is_set = |name: &str, value: &str| {
+            self.set_ahead.iter().any(|(index, _)| USUAL[*index] == (name, value))
+        };
+        let mut left: Vec<(&str, &str)> = Vec::new();
+        for (index, before) in &self.set_ahead {
+            let name = USUAL[*index].0;
+            if !sysctls.iter().any(|(wanted, _)| wanted == name) {
+                left.push((name, before));
+            }
+        }
+        left.extend(
+            sysctls
+                .iter()
+                .map(|(name, value)| (name.as_str(), value.as_str()))
+                .filter(|(name, value)| !is_set(name, value)),
+        );
+        if !left.is_empty() {
+            self.write_inside(&left)?;
+        }
+        Ok(self.namespace.into_fd())
+    }
+
+    fn write_inside(&self, sysctls: &[(&str, &str)]) -> Result<(), BridgeError> {
+        self.namespace
+            .run(|| Ok(sysctls.iter().try_for_each(|(name, value)| write_sysctl(name, value))))
+            .map_err(during("enter", "sandbox"))?
+    }
+}
+
+/// Where procfs is read-only or the kernel has no IPv6, interfaces are left as the kernel makes them.
+fn begin_without_ipv6() -> Option<File> {
+    let file = File::options().read(true).write(true).open(DEFAULT_DISABLE_IPV6).ok()?;
+    file.write_all_at(b"1", 0).ok()?;
+    Some(file)
+}
+
+fn set_usual_sysctls() -> Vec<(usize, String)> {
+    let mut set = Vec::new();
+    for (index, (name, value)) in USUAL.iter().enumerate() {
+        let Some(before) = read_sysctl(name) else { continue };
+        if write_sysctl(name, value).is_ok() {
+            set.push((index, before));
+        }
+    }
+    set
+}
