@@ -1,1 +1,22 @@
-//! e2e
+//! End-to-end tests: the real programs, driven as users drive them, with the Docker CLI and with `coffer`.
+//!
+//! Each [`Engine`] is a daemon of its own in directories, a network namespace and a cgroup of its own, so tests run in
+//! parallel and beside any other engine of the machine. Nothing here imports the engine's crates: what users cannot
+//! see is not tested here.
+//!
+//! Reading order: [`Engine`] (start, drive, kill, restart), [`Said`] (what a command said), [`Space`] (a network
+//! namespace that outlives daemons), [`image`] (images made on the spot), [`Reference`] (the engine to compare with).
+
+#![forbid(unsafe_code)]
+#![expect(clippy::unwrap_used, reason = "a test that cannot set itself up has failed")]
+
+mod engine;
+pub mod image;
+mod reference;
+mod said;
+mod space;
+
+pub use engine::{Engine, eventually};
+pub use reference::Reference;
+pub use said::Said;
+pub use space::Space;

@@ -1,0 +1,38 @@
+//! Images made on the spot: there is no registry that tests could pull from.
+
+use std::path::Path;
+use std::process::Command;
+
+/// Makes a root file system from the machine's static busybox: all applets, passwd and group, the usual directories.
+pub fn busybox_root(directory: &Path) {
+    for name in ["bin", "etc", "tmp", "root", "var", "proc", "sys", "dev", "home"] {
+        std::fs::create_dir_all(directory.join(name)).unwrap();
+    }
+    let busybox = directory.join("bin/busybox");
+    std::fs::copy("/bin/busybox", &busybox).unwrap();
+    let list = Command::new(&busybox).arg("--list").output().unwrap();
+    for applet in String::from_utf8(list.stdout).unwrap().lines().filter(|name| *name != "busybox") {
+        let link = directory.join("bin").join(applet);
+        std::os::unix::fs::symlink("busybox", &link).unwrap();
+    }
+    let passwd = "root:x:0:0:root:/root:/bin/sh\nuser:x:1000:1000:user:/home:/bin/sh\n\
+                  nobody:x:65534:65534:nobody:/:/bin/false\n";
+    std::fs::write(directory.join("etc/passwd"), passwd).unwrap();
+    let group = "root:x:0:\nuser:x:1000:\nextra:x:2000:user\nnogroup:x:65534:\n";
+    std::fs::write(directory.join("etc/group"), group).unwrap();
+    let tmp: std::fs::Permissions = std::os::unix::fs::PermissionsExt::from_mode(0o1777);
+    std::fs::set_permissions(directory.join("tmp"), tmp).unwrap();
+}
+
+/// Writes a tar of a directory.
+pub fn tar(directory: &Path, archive: &Path) {
+    let status = Command::new("tar")
+        .args(["--sort=name", "--mtime=2026-01-01", "-C"])
+        .arg(directory)
+        .arg("-cf")
+        .arg(archive)
+        .arg(".")
+        .status()
+        .unwrap();
+    assert!(status.success(), "tar {}", directory.display());
+}

@@ -1,0 +1,61 @@
+//! The Docker CLI says the same of both engines: exit code, standard output and standard error of a long script.
+#![expect(clippy::unwrap_used, clippy::panic, reason = "tests")]
+
+use e2e::{Engine, Reference, Said};
+use std::collections::BTreeMap;
+use std::process::{Command, Stdio};
+
+/// Where this engine answers otherwise on purpose: the command, and why. Each is checked to differ still.
+const DIFFERENT: &str = include_str!("../parity/different.txt");
+
+fn run(host: &str, config: &str, line: &str) -> Said {
+    let output = Command::new("sh")
+        .args(["-c", line])
+        .env("DOCKER_HOST", host)
+        .env("DOCKER_CONFIG", config)
+        .stdin(Stdio::null())
+        .output()
+        .unwrap();
+    Said::from(output).masked()
+}
+
+/// The commands of `different.txt`, each with its reason: pairs of lines `= command` and `# reason`.
+fn different() -> BTreeMap<&'static str, &'static str> {
+    let mut map = BTreeMap::new();
+    let mut command = None;
+    for line in DIFFERENT.lines() {
+        if let Some(text) = line.strip_prefix("= ") {
+            command = Some(text);
+        } else if let Some(reason) = line.strip_prefix("# ")
+            && let Some(command) = command.take()
+        {
+            map.insert(command, reason);
+        }
+    }
+    map
+}
+
+#[test]
+fn the_docker_cli_says_the_same_of_this_engine_and_of_the_reference() {
+    let reference = Reference::start();
+    let engine = Engine::with_busybox();
+    let config = engine.path("client").display().to_string();
+    let different = different();
+    let script = include_str!("../parity/containers.txt");
+    let lines = script.lines().filter(|line| !line.is_empty() && !line.starts_with('#'));
+    let mut wrong = Vec::new();
+    let mut count = 0;
+    for line in lines {
+        count += 1;
+        let (theirs, ours) = (run(&reference.host(), &config, line), run(&engine.host(), &config, line));
+        match (theirs == ours, different.get(line)) {
+            (true, None) | (false, Some(_)) => {}
+            (true, Some(reason)) => wrong.push(format!("$ {line}\n  is not different any more ({reason})")),
+            (false, None) => wrong.push(format!(
+                "$ {line}\n  reference: {} {:?} {:?}\n  ours:      {} {:?} {:?}",
+                theirs.code, theirs.out, theirs.err, ours.code, ours.out, ours.err
+            )),
+        }
+    }
+    assert!(wrong.is_empty(), "{} of {count} commands differ:\n{}", wrong.len(), wrong.join("\n"));
+}
