@@ -5,7 +5,6 @@ use rustix::fs::{CWD, Mode, OFlags, openat};
 use rustix::io::Errno;
 use safepath::ProcHandle;
 use std::ffi::CString;
-use std::fmt::Write as _;
 use std::os::fd::OwnedFd;
 use sys::clone::{CloneArgs, Cloned, Namespaces, clone3};
 
@@ -57,8 +56,7 @@ pub fn write_maps(pid: i32, uids: &[IdRange], gids: &[IdRange]) -> Result<(), Er
     for (file, ranges) in [("uid_map", uids), ("gid_map", gids)] {
         let mut text = String::new();
         for range in ranges {
-            // Writing to a String cannot fail.
-            let _ = writeln!(text, "{} {} {}", range.inside, range.outside, range.count);
+            text += &format!("{} {} {}\n", range.inside, range.outside, range.count);
         }
         let path = CString::new(format!("{pid}/{file}"))
             .map_err(|_| Error::new("write", file, Errno::INVAL))?;

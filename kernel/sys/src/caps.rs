@@ -313,6 +313,14 @@ pub fn bounding() -> CapSet {
         .collect()
 }
 
+/// The capabilities that the running kernel knows, out of those that this crate knows.
+pub fn supported() -> CapSet {
+    CapSet::KNOWN
+        .iter()
+        .filter(|cap| prctl("PR_CAPBSET_READ", libc::PR_CAPBSET_READ, 0, *cap).is_ok())
+        .collect()
+}
+
 /// Drops everything but `keep` from the bounding set, capabilities newer than this crate included. Needs CAP_SETPCAP.
 pub fn limit_bounding(keep: CapSet) -> Result<()> {
     for number in 0..64u8 {
