@@ -3,4 +3,5 @@
 pub mod caps;
 pub mod devices;
 pub mod environment;
+pub mod rlimits;
 pub mod tmpfs;

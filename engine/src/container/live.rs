@@ -1,0 +1,104 @@
+//! What a container is: the part that is written down ([`Outcome`]), and what readers see ([`View`]).
+
+use super::config::ContainerConfig;
+use super::state::State;
+use serde::{Deserialize, Serialize};
+use std::net::IpAddr;
+use std::sync::Arc;
+use std::time::Instant;
+
+/// What is remembered of a container's runs over a restart of the engine.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Outcome {
+    /// When its last run began: nanoseconds since 1970.
+    pub started_at: Option<i64>,
+    /// When its last run ended.
+    pub finished_at: Option<i64>,
+    /// The exit code of its last run, or of a start that failed.
+    pub exit_code: i32,
+    /// Whether the kernel killed one of its processes for want of memory in its last run.
+    pub oom_killed: bool,
+    /// Why its last start failed.
+    pub error: String,
+    /// Whether somebody stopped it.
+    pub stopped_by_hand: bool,
+    /// Restarts by policy since it was last started by hand.
+    pub restarts: u32,
+    /// Whether it is meant to run now: from just before a start to the end of the run, and while it waits for a restart.
+    pub running: bool,
+    /// Its address on the default bridge while it runs.
+    pub endpoint: Option<Plugged>,
+}
+
+/// How a container is plugged into a bridge network.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Plugged {
+    /// The endpoint's id, 64 hexadecimal digits.
+    pub id: String,
+    /// The interface's address.
+    pub address: IpAddr,
+    /// The length of the network's prefix.
+    pub prefix: u8,
+    /// The next hop.
+    pub gateway: IpAddr,
+    /// The hardware address.
+    pub mac: [u8; 6],
+}
+
+impl Plugged {
+    /// The hardware address as people write it.
+    pub fn mac_text(&self) -> String {
+        let parts: Vec<String> = self.mac.iter().map(|byte| format!("{byte:02x}")).collect();
+        parts.join(":")
+    }
+}
+
+/// A call that has not been answered for long.
+#[derive(Debug, Clone, Copy)]
+pub struct Busy {
+    /// What is being done.
+    pub verb: &'static str,
+    /// Since when.
+    pub since: Instant,
+}
+
+/// A container at one moment. Readers hold it as long as they like.
+#[derive(Debug, Clone)]
+pub struct View {
+    /// What it shall be.
+    pub config: Arc<ContainerConfig>,
+    /// What it is doing.
+    pub state: State,
+    /// Its first process as the host sees it; 0 when there is none.
+    pub pid: i32,
+    /// Its runs.
+    pub outcome: Outcome,
+    /// How many runs have ended since the engine was started.
+    pub ends: u64,
+    /// What it is waiting for, when it is not idle.
+    pub busy: Option<Busy>,
+    /// True once it is gone.
+    pub removed: bool,
+    /// Why its removal failed, the last time; counted so that a waiter sees a second failure.
+    pub removal_error: Option<Arc<str>>,
+    /// How many removals failed.
+    pub removal_failures: u64,
+}
+
+impl View {
+    /// A container that is not doing anything.
+    pub fn idle(config: Arc<ContainerConfig>, state: State, outcome: Outcome) -> Self {
+        Self {
+            config,
+            state,
+            pid: 0,
+            outcome,
+            ends: 0,
+            busy: None,
+            removed: false,
+            removal_error: None,
+            removal_failures: 0,
+        }
+    }
+}
