@@ -6,7 +6,8 @@
 //! stays the same.
 //!
 //! In reading order: [`Profile`] (what an administrator writes; Docker's format and the runtime specification's are
-//! both read), [`Profile::resolve`] to a flat [`Filter`] (no more conditions on capabilities or kernels),
+//! both read), [`Profile::resolve`] to a flat [`Filter`] (no more conditions on capabilities or kernels; it
+//! can be carried in a bundle, [`Filter::to_oci`]),
 //! [`Filter::compile`] to a [`Program`] (classic BPF and the flags of `seccomp(2)`). [`action`] has the words of both,
 //! [`arch`] the architectures, [`syscalls`] the numbers.
 //!
@@ -27,6 +28,7 @@ pub mod action;
 pub mod arch;
 mod condition;
 pub mod filter;
+mod oci;
 pub mod profile;
 pub mod program;
 mod read;

@@ -90,3 +90,24 @@ fn default_profile_lists_the_companions_of_each_host() {
     assert_eq!(arches(Arch::X86_64), [Arch::X86_64, Arch::X86, Arch::X32]);
     assert_eq!(arches(Arch::Aarch64), [Arch::Aarch64, Arch::Arm]);
 }
+
+#[test]
+fn a_filter_goes_through_a_bundle_unchanged() {
+    let default =
+        Profile::docker_default().resolve(Arch::X86_64, &["CAP_SYS_TIME"], (6, 1)).unwrap();
+    let json = r#"{"defaultAction": "SCMP_ACT_KILL_PROCESS", "flags": ["SECCOMP_FILTER_FLAG_LOG"],
+        "listenerPath": "/a", "syscalls": [
+        {"names": ["a"], "action": "SCMP_ACT_TRACE", "errnoRet": 9},
+        {"names": ["b", "c"], "action": "SCMP_ACT_NOTIFY",
+         "args": [{"index": 5, "value": 18446744073709551615, "valueTwo": 3, "op": "SCMP_CMP_MASKED_EQ"}]}]}"#;
+    let own = Profile::parse(json).unwrap().resolve::<&str>(Arch::X86_64, &[], (6, 1)).unwrap();
+    for filter in [default, own] {
+        assert_eq!(seccomp::Filter::from_oci(&filter.to_oci()).unwrap(), Some(filter));
+    }
+    assert_eq!(seccomp::Filter::from_oci(&spec::oci::Seccomp::default()).unwrap(), None);
+    let unknown = spec::oci::Seccomp { default_action: "X".into(), ..Default::default() };
+    assert_eq!(
+        seccomp::Filter::from_oci(&unknown).unwrap_err().to_string(),
+        "invalid seccomp profile: defaultAction: unknown action \"X\""
+    );
+}
