@@ -2,7 +2,9 @@
 
 use crate::raw::check;
 use crate::{Arg, Error, Result};
+use rustix::fs::{Dir, Mode, OFlags};
 use rustix::io::Errno;
+use std::os::fd::{AsFd, AsRawFd, RawFd};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 /// Runs `child` in a copy of this process, which ends with the status that it answers (101 when it panics), and
@@ -26,6 +28,39 @@ pub fn fork_child(child: impl FnOnce() -> u8) -> Result<i32> {
         }
         pid => Ok(pid as i32),
     }
+}
+
+/// The descriptors from 3 up that this process has. Allocates.
+pub fn descriptors() -> Result<Vec<RawFd>> {
+    let failed = |errno| Error::new("open", &[Arg::Name("/proc/self/fd")], errno);
+    let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
+    let directory = rustix::fs::open(c"/proc/self/fd", flags, Mode::empty()).map_err(failed)?;
+    let own = directory.as_raw_fd();
+    let mut entries = Dir::new(directory).map_err(failed)?;
+    let mut numbers = Vec::new();
+    while let Some(entry) = entries.read() {
+        let name = entry.map_err(failed)?;
+        let number: Option<RawFd> = name.file_name().to_str().ok().and_then(|n| n.parse().ok());
+        numbers.extend(number.filter(|number| *number > 2 && *number != own));
+    }
+    Ok(numbers)
+}
+
+/// Closes what a forked child inherited and will not use, and points its standard streams at `null`.
+///
+/// For a child of [`fork_child`] that goes on as something else: as long as it lives, the other end of each socket that
+/// it inherited sees no end. The owners of `inherited` stay behind in frames to which the child never returns; the
+/// caller answers for not naming a descriptor that something in use owns, or has owned and given back since.
+pub fn leave_parent(inherited: &[RawFd], null: impl AsFd) -> Result<()> {
+    let failed = |errno| Error::new("dup2", &[Arg::Name("/dev/null")], errno);
+    rustix::stdio::dup2_stdin(&null).map_err(failed)?;
+    rustix::stdio::dup2_stdout(&null).map_err(failed)?;
+    rustix::stdio::dup2_stderr(&null).map_err(failed)?;
+    for number in inherited {
+        // SAFETY: by the contract above nothing uses the descriptor any more.
+        unsafe { libc::close(*number) };
+    }
+    Ok(())
 }
 
 /// Reaps children that have ended, without waiting. Answers how many there were.
