@@ -308,10 +308,10 @@ impl State {
                 peer_mac: Some(endpoint.mac),
                 peer_namespace: Some(sandbox.namespace()),
             });
-            if !bridge.icc {
-                // Frames between two isolated ports never pass, whatever a packet filter says.
-                batch.set_port(&name, PortSpec { hairpin: false, isolated: true });
-            }
+            // Hairpin: with br_netfilter loaded, destination translation happens inside the bridge, and a container
+            // that asks for its own published port is sent back out of the port on which it came. Isolated: frames
+            // between two such ports never pass, whatever a packet filter says.
+            batch.set_port(&name, PortSpec { hairpin: true, isolated: !bridge.icc });
             match self.route.run(batch) {
                 Err(error) if error.is_exists() && tries < NAME_TRIES => {}
                 result => return result.map_err(during("plug into bridge", link)),

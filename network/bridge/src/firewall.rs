@@ -210,9 +210,10 @@ impl Firewall {
             add(&mut t, port.translation());
             add(&mut t, port.opening());
         }
-        self.commit_ports(socket, t, ports)?;
         self.published.extend(ports);
-        Ok(())
+        self.commit_ports(socket, t, ports).inspect_err(|_| {
+            self.published.retain(|port| !ports.contains(port));
+        })
     }
 
     /// Takes ports back; those that are not published are left out.
@@ -237,11 +238,11 @@ impl Firewall {
             }
         }
         let gone: Vec<Published> = gone.into_iter().copied().collect();
-        self.commit_ports(socket, t, &gone)?;
         self.published.retain(|port| !gone.contains(port));
-        Ok(())
+        self.commit_ports(socket, t, &gone).inspect_err(|_| self.published.extend(&gone))
     }
 
+    /// Commits a change of elements; the change is in `published` already.
     fn commit_ports(
         &self,
         socket: &mut NetfilterSocket,
