@@ -36,3 +36,13 @@ pub fn tar(directory: &Path, archive: &Path) {
         .unwrap();
     assert!(status.success(), "tar {}", directory.display());
 }
+
+/// The archive that this machine takes its packages from, for debootstrap; nothing for debootstrap's own default.
+pub fn debian_mirror() -> Option<String> {
+    let mut texts = vec![std::fs::read_to_string("/etc/apt/sources.list").unwrap_or_default()];
+    for entry in std::fs::read_dir("/etc/apt/sources.list.d").into_iter().flatten().flatten() {
+        texts.push(std::fs::read_to_string(entry.path()).unwrap_or_default());
+    }
+    let words = texts.iter().flat_map(|text| text.split_whitespace());
+    words.map(|word| word.trim_end_matches('/')).find(|word| word.ends_with("/debian")).map(str::to_owned)
+}
