@@ -102,10 +102,18 @@ pub(crate) fn during(
 
 /// Tells a kernel without nftables from a transaction that was refused.
 pub(crate) fn firewall(source: NetlinkError) -> BridgeError {
-    match source.errno() {
-        Some(Errno::PROTONOSUPPORT | Errno::OPNOTSUPP | Errno::AFNOSUPPORT) => {
-            BridgeError::NoNftables(source)
-        }
-        _ => BridgeError::Kernel { operation: "set up", object: "firewall".to_owned(), source },
+    if lacks_nftables(&source) {
+        return BridgeError::NoNftables(source);
+    }
+    BridgeError::Kernel { operation: "set up", object: "firewall".to_owned(), source }
+}
+
+/// EPROTONOSUPPORT: no nfnetlink. EOPNOTSUPP: a transaction for a subsystem that is not there; EINVAL: a listing of it.
+pub(crate) fn lacks_nftables(error: &NetlinkError) -> bool {
+    let listing = matches!(error, NetlinkError::Refused { operation: "list", .. });
+    match error.errno() {
+        Some(Errno::PROTONOSUPPORT | Errno::OPNOTSUPP | Errno::AFNOSUPPORT) => true,
+        Some(Errno::INVAL) => listing,
+        _ => false,
     }
 }

@@ -17,7 +17,7 @@
 //! otherwise; two networks do not reach each other. Published ports are elements of sets and maps: publishing one is
 //! one small transaction, and a packet finds its port in constant time however many there are.
 
-use crate::error::firewall as failed;
+use crate::error::{firewall as failed, lacks_nftables};
 use crate::{BridgeError, Network, Prefix};
 use netlink::NetfilterSocket;
 use netlink::nft::transaction::Element;
@@ -145,7 +145,12 @@ impl Firewall {
         for network in networks {
             adopted.networks.insert(network.link.to_string(), network);
         }
-        let chains = socket.chains(Family::Inet, TABLE).map_err(failed)?;
+        let chains = match socket.chains(Family::Inet, TABLE) {
+            Ok(chains) => chains,
+            // A kernel without nftables has no rules of ours; the first bridge will say what is missing.
+            Err(error) if lacks_nftables(&error) => return Ok(adopted),
+            Err(error) => return Err(failed(error)),
+        };
         adopted.drop_others =
             chains.iter().any(|c| c.name == "forward" && c.policy == Some(Policy::Drop));
         if !chains.is_empty() {
