@@ -15,15 +15,16 @@ impl Group {
         let end = Instant::now() + within;
         // cgroup.kill (Linux 5.14) ends all at once, also new ones. On a hybrid host only who joined the v2 directory.
         let at_once = self.v2().is_some_and(|dir| dir.try_write("cgroup.kill", "1").is_ok());
+        let all_at_once = at_once && self.mode == Mode::V2;
         let mut frozen = false;
-        if !at_once || self.mode == Mode::Hybrid {
+        if !all_at_once {
             if self.is_empty()? {
                 return Ok(());
             }
-            // SIGKILL wakes up a process frozen by v2; one frozen by v1 ends only when it is thawed.
-            frozen = !at_once && self.freeze(FREEZE.min(within)).is_ok();
+            // What stands cannot start others. SIGKILL is taken when it is thawed.
+            frozen = self.freeze(FREEZE.min(within)).is_ok();
         }
-        let result = self.kill_until(end, within, at_once && self.mode == Mode::V2, &mut frozen);
+        let result = self.kill_until(end, within, all_at_once, &mut frozen);
         if frozen {
             self.thaw(within)?;
         }

@@ -297,9 +297,29 @@ fn only_devices_that_a_rule_allows_can_be_opened() {
 }
 
 #[test]
-fn own_base_makes_groups_below_the_group_of_this_process() {
+fn an_engine_in_a_group_of_its_own_limits_groups_below_it() {
+    if std::env::var_os("COFFER_TEST_NESTED").is_some() {
+        let parent = cgroups::Layout::detect().unwrap().parent("docker").unwrap();
+        let resources = Resources { pids: Some(Pids { limit: Some(9) }), ..Resources::default() };
+        let group = parent.create("inner", &resources).unwrap();
+        let mut child = shell(&group, "read end");
+        assert_eq!(group.pids().unwrap(), [child.id().cast_signed()]);
+        group.kill(SOON).unwrap();
+        child.wait().unwrap();
+        return;
+    }
+    let host = Host::new();
+    let group = host.create("engine");
+    let test = "an_engine_in_a_group_of_its_own_limits_groups_below_it";
+    let binary = std::env::current_exe().unwrap();
+    let script = format!("COFFER_TEST_NESTED=1 exec {} --exact {test} >&2", binary.display());
+    assert!(shell(&group, &script).wait().unwrap().success());
+    assert_eq!(host.file("engine/docker/inner", "pids.max"), "9");
+}
+
+#[test]
+fn a_parent_has_one_or_more_safe_names() {
     let layout = cgroups::Layout::detect().unwrap();
-    assert_eq!(layout.mode(), Host::new().layout.mode());
     for path in ["", "/", "../x", "a/../b"] {
         assert!(matches!(layout.parent(path), Err(CgroupError::Name(_))), "{path}");
     }

@@ -222,7 +222,10 @@ impl Filter {
             return None;
         }
         let names = self.rules.iter().flat_map(|rule| &rule.names);
-        let numbers = names.filter_map(|name| syscalls::number(arch, name));
+        let numbers = names.flat_map(|name| {
+            let through = syscalls::multiplexed(arch, name).map(|(number, _)| number);
+            syscalls::number(arch, name).into_iter().chain(through)
+        });
         // Arm's private calls are above all others and say nothing about how new the filter is.
         let highest =
             numbers.filter(|number| arch != Arch::Arm || *number < syscalls::ARM_PRIVATE).max()?;

@@ -52,6 +52,52 @@ pub(crate) fn run(program: &Program, data: &Data) -> u32 {
     }
 }
 
+/// The calls that 32-bit x86 also has behind `socketcall` and `ipc`.
+const MULTIPLEXED: [(&[&str], u32); 2] = [
+    (
+        &[
+            "socket",
+            "bind",
+            "connect",
+            "listen",
+            "accept",
+            "getsockname",
+            "getpeername",
+            "socketpair",
+            "send",
+            "recv",
+            "sendto",
+            "recvfrom",
+            "shutdown",
+            "setsockopt",
+            "getsockopt",
+            "sendmsg",
+            "recvmsg",
+            "accept4",
+            "recvmmsg",
+            "sendmmsg",
+        ],
+        102,
+    ),
+    (
+        &[
+            "semop",
+            "semget",
+            "semctl",
+            "semtimedop",
+            "msgsnd",
+            "msgrcv",
+            "msgget",
+            "msgctl",
+            "shmat",
+            "shmdt",
+            "shmget",
+            "shmctl",
+        ],
+        117,
+    ),
+];
+
 /// Reads a filter naively. The only table that it makes is from numbers to the rules that name them.
 pub(crate) struct Evaluator<'a> {
     filter: &'a Filter,
@@ -67,6 +113,12 @@ impl<'a> Evaluator<'a> {
             let numbers: HashMap<_, _> = syscalls::all(arch).collect();
             for (at, rule) in filter.rules.iter().enumerate() {
                 for name in &rule.names {
+                    let through =
+                        MULTIPLEXED.iter().find(|(calls, _)| calls.contains(&name.as_str()));
+                    if let (Arch::X86, Some((_, through))) = (arch, through) {
+                        let highest = highest.entry(arch).or_insert(0);
+                        *highest = (*highest).max(*through);
+                    }
                     let Some((name, number)) = numbers.get_key_value(name.as_str()) else {
                         continue;
                     };
@@ -137,28 +189,7 @@ impl<'a> Evaluator<'a> {
     /// `socketcall` and `ipc` of 32-bit x86, for the calls that the tests use.
     fn multiplexed(&self, arch: Arch, data: &Data, matching: &mut Vec<(usize, bool, bool)>) {
         let call = match (arch, data.number, data.args[0] as u32) {
-            (Arch::X86, 102, selector @ 1..=20) => [
-                "socket",
-                "bind",
-                "connect",
-                "listen",
-                "accept",
-                "getsockname",
-                "getpeername",
-                "socketpair",
-                "send",
-                "recv",
-                "sendto",
-                "recvfrom",
-                "shutdown",
-                "setsockopt",
-                "getsockopt",
-                "sendmsg",
-                "recvmsg",
-                "accept4",
-                "recvmmsg",
-                "sendmmsg",
-            ][selector as usize - 1],
+            (Arch::X86, 102, selector @ 1..=20) => MULTIPLEXED[0].0[selector as usize - 1],
             (Arch::X86, 117, 1) => "semop",
             (Arch::X86, 117, 2) => "semget",
             (Arch::X86, 117, 3) => "semctl",
