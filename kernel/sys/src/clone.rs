@@ -27,12 +27,11 @@ bitflags::bitflags! {
     }
 }
 
-/// Other bits of clone3.
-pub const CLONE_PARENT: u64 = 0x8000;
-/// The answer includes a pidfd.
-pub const CLONE_PIDFD: u64 = 0x1000;
-/// The child starts in the cgroup v2 that a descriptor names (5.7).
-pub const CLONE_INTO_CGROUP: u64 = 0x2_0000_0000;
+/// Other bits of clone3 (linux/sched.h).
+const CLONE_FILES: u64 = 0x400;
+const CLONE_PIDFD: u64 = 0x1000;
+const CLONE_PARENT: u64 = 0x8000;
+const CLONE_INTO_CGROUP: u64 = 0x2_0000_0000;
 
 /// What the new process is like.
 #[derive(Debug, Clone, Copy, Default)]
@@ -43,6 +42,8 @@ pub struct CloneArgs<'fd> {
     pub cgroup: Option<BorrowedFd<'fd>>,
     /// Whether the caller's parent becomes its parent (CLONE_PARENT).
     pub parent: bool,
+    /// Whether both use one table of descriptors (CLONE_FILES): what one opens the other has, until execve.
+    pub shared_files: bool,
 }
 
 /// Which side of a clone the caller is on.
@@ -94,6 +95,9 @@ pub unsafe fn clone3(args: &CloneArgs<'_>) -> Result<Cloned> {
         // With CLONE_PARENT the exit signal is the caller's own, and giving one is EINVAL.
         raw.flags |= CLONE_PARENT;
         raw.exit_signal = 0;
+    }
+    if args.shared_files {
+        raw.flags |= CLONE_FILES;
     }
     if let Some(cgroup) = args.cgroup {
         raw.flags |= CLONE_INTO_CGROUP;

@@ -1,0 +1,69 @@
+//! The parent's side of the channel to the child.
+
+use plan::Record;
+use rustix::io::Errno;
+use rustix::net::{
+    AddressFamily, RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, ReturnFlags, SendFlags,
+    SocketFlags, SocketType, recvmsg, send, socketpair,
+};
+use std::io::IoSliceMut;
+use std::mem::MaybeUninit;
+use std::os::fd::OwnedFd;
+
+/// The parent's end; records come from it and a byte for each gate goes into it. The child's end is closed by execve.
+#[derive(Debug)]
+pub(crate) struct Channel(OwnedFd);
+
+/// What was read.
+#[derive(Debug)]
+pub(crate) enum Message {
+    /// A record, perhaps with a descriptor.
+    Record(Record, Option<OwnedFd>),
+    /// The other end is closed: execve happened, or the process ended.
+    End,
+}
+
+impl Channel {
+    /// A pair: ours, and the child's. Packets keep records whole.
+    pub(crate) fn pair() -> Result<(Self, OwnedFd), Errno> {
+        let flags = SocketFlags::CLOEXEC;
+        let (ours, theirs) = socketpair(AddressFamily::UNIX, SocketType::SEQPACKET, flags, None)?;
+        Ok((Self(ours), theirs))
+    }
+
+    /// The next message; waits for it. A child that ends closes its end, so this does not wait for ever.
+    pub(crate) fn receive(&self) -> Result<Message, Errno> {
+        let mut bytes = [0u8; Record::SIZE];
+        let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(1))];
+        let mut control = RecvAncillaryBuffer::new(&mut space);
+        let received = loop {
+            let mut slices = [IoSliceMut::new(&mut bytes)];
+            match recvmsg(&self.0, &mut slices, &mut control, RecvFlags::CMSG_CLOEXEC) {
+                Err(Errno::INTR) => {}
+                // The child ended with our byte unread.
+                Err(Errno::CONNRESET) => return Ok(Message::End),
+                other => break other?,
+            }
+        };
+        let mut passed = None;
+        for message in control.drain() {
+            if let RecvAncillaryMessage::ScmRights(fds) = message {
+                passed = fds.last();
+            }
+        }
+        if received.bytes == 0 {
+            return Ok(Message::End);
+        }
+        let whole = received.bytes == Record::SIZE && !received.flags.contains(ReturnFlags::CTRUNC);
+        let record = Record::from_bytes(&bytes).filter(|_| whole).ok_or(Errno::BADMSG)?;
+        Ok(Message::Record(record, passed))
+    }
+
+    /// Opens the gate that the child waits at. A child that is gone is noticed by the next [`Self::receive`].
+    pub(crate) fn open_gate(&self) -> Result<(), Errno> {
+        match send(&self.0, b"g", SendFlags::NOSIGNAL) {
+            Ok(_) | Err(Errno::PIPE | Errno::CONNRESET) => Ok(()),
+            Err(errno) => Err(errno),
+        }
+    }
+}

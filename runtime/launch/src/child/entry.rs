@@ -1,0 +1,120 @@
+//! The two functions that a clone starts with.
+
+use super::report::{At, Step, ready, record, report, wait};
+use super::{FAILED, Job, console, identity, layout, program};
+use ::core::convert::Infallible;
+use ::core::prelude::rust_2024::*;
+use ::plan::{Record, StepKind};
+use ::rustix::io::Errno;
+use ::rustix::stdio::{dup2_stderr, dup2_stdin, dup2_stdout};
+use ::std::os::fd::{AsFd, AsRawFd, IntoRawFd};
+use ::sys::clone::{CloneArgs, Cloned, Namespaces, clone3, setns, unshare};
+
+/// A panic must not unwind into a copy of the parent's callers.
+struct NoUnwinding;
+
+impl Drop for NoUnwinding {
+    fn drop(&mut self) {
+        ::sys::process::exit(i32::from(FAILED));
+    }
+}
+
+/// The container's first process, or the process that joins it.
+pub(crate) fn first(job: &Job<'_>) -> ! {
+    let _guard = NoUnwinding;
+    let Err(record) = run(job);
+    report(job.channel, record);
+    ::sys::process::exit(i32::from(FAILED))
+}
+
+/// The process that joins cgroup and namespaces, makes the real one as its own sibling and ends.
+pub(crate) fn intermediate(job: &Job<'_>, last: &CloneArgs<'_>) -> ! {
+    let _guard = NoUnwinding;
+    let made = make_sibling(job, last);
+    let code = if matches!(made, Ok(_)) { 0 } else { FAILED };
+    let (Ok(record) | Err(record)) = made;
+    report(job.channel, record);
+    ::sys::process::exit(i32::from(code))
+}
+
+fn make_sibling(job: &Job<'_>, last: &CloneArgs<'_>) -> Step<Record> {
+    // CVE-2016-9962: while it joins, nothing inside may trace it and use its descriptors.
+    ::sys::process::set_dumpable(false).at(StepKind::JoinNamespace, 0)?;
+    join_cgroups(job)?;
+    join_namespaces(job)?;
+    // SAFETY: this process has one thread, and the child goes on in this module, which allocates nothing.
+    match unsafe { clone3(last) }.at(StepKind::Clone, 0)? {
+        Cloned::Child => first(job),
+        Cloned::Parent { pid, pidfd } => {
+            // The table of descriptors is the parent's, to whom this one goes.
+            let number = pidfd.into_raw_fd();
+            Ok(Record { step: StepKind::Spawned, index: pid as u32, errno: number })
+        }
+    }
+}
+
+fn run(job: &Job<'_>) -> Step<Infallible> {
+    if job.waits_for_go {
+        wait(job, StepKind::WaitForMaps)?;
+    }
+    if job.new_user_namespace {
+        become_root()?;
+    }
+    ::sys::process::set_dumpable(false).at(StepKind::Session, 0)?;
+    if !job.joined_outside {
+        join_cgroups(job)?;
+        join_namespaces(job)?;
+    }
+    ::sys::signals::reset_dispositions();
+    ::rustix::process::setsid().at(StepKind::Session, 0)?;
+    if let Some(streams) = job.stdio {
+        put_streams(streams)?;
+    }
+    let terminal = match job.layout {
+        Some(layout) => {
+            if layout.plan.namespaces.new.contains(Namespaces::CGROUP) {
+                unshare(Namespaces::CGROUP).at(StepKind::UnshareCgroup, 0)?;
+            }
+            layout::set_up(job, layout)?
+        }
+        None => console::join(job)?,
+    };
+    identity::set_up(job)?;
+    // Descriptors that the starter got from elsewhere without CLOEXEC end here too (CVE-2024-21626).
+    ::sys::fds::set_cloexec_from(3).at(StepKind::CloseDescriptors, 0)?;
+    ready(job, terminal.as_ref().map(AsFd::as_fd))?;
+    wait(job, StepKind::Gate)?;
+    program::run(job)
+}
+
+fn become_root() -> Step<()> {
+    ::sys::ids::set_gid(0).at(StepKind::BecomeRoot, 0)?;
+    ::sys::ids::set_uid(0).at(StepKind::BecomeRoot, 0)
+}
+
+/// Moves itself, the only thread, into each hierarchy. The right to do so is that of who opened the file.
+fn join_cgroups(job: &Job<'_>) -> Step<()> {
+    for (index, tasks) in job.tasks.iter().enumerate() {
+        match ::rustix::io::write(tasks, b"0").at(StepKind::JoinCgroup, index)? {
+            1 => {}
+            _ => return Err(record(StepKind::JoinCgroup, index, Errno::IO)),
+        }
+    }
+    Ok(())
+}
+
+fn join_namespaces(job: &Job<'_>) -> Step<()> {
+    for (index, (which, fd)) in job.joins.iter().enumerate() {
+        setns(fd, *which).at(StepKind::JoinNamespace, index)?;
+    }
+    Ok(())
+}
+
+/// Puts the streams to 0, 1 and 2. The given ones have higher numbers.
+fn put_streams(streams: [::std::os::fd::BorrowedFd<'_>; 3]) -> Step<()> {
+    let [input, output, error] = streams;
+    ::core::debug_assert!(input.as_raw_fd() > 2 && output.as_raw_fd() > 2 && error.as_raw_fd() > 2);
+    dup2_stdin(input).at(StepKind::Stdio, 0)?;
+    dup2_stdout(output).at(StepKind::Stdio, 1)?;
+    dup2_stderr(error).at(StepKind::Stdio, 2)
+}

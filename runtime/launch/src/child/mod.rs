@@ -1,0 +1,73 @@
+//! All that runs between clone and execve.
+//!
+//! The process has a copy of its parent's memory, but locks that other threads held are held for ever, and so the
+//! allocator must not be used. The prelude of `std` is missing here on purpose: only what `core` has can be named.
+//! Every step answers a [`Record`] when it fails; nothing here makes text. All descriptors of the parent are borrowed;
+//! those that are opened here are closed by execve.
+
+#![no_implicit_prelude]
+
+mod console;
+mod devices;
+mod entry;
+mod identity;
+mod layout;
+mod program;
+mod protect;
+mod report;
+mod typed;
+
+use ::core::prelude::rust_2024::*;
+
+use ::plan::{CapsPlan, Plan, ProcessPlan};
+use ::std::os::fd::BorrowedFd;
+use ::sys::clone::Namespaces;
+
+pub(crate) use entry::{first, intermediate};
+
+/// The exit code of a child that failed; its parent reads the record.
+pub(crate) const FAILED: u8 = 127;
+
+/// What the child does, as borrowed slices.
+#[derive(Clone, Copy)]
+pub(crate) struct Job<'a> {
+    /// The process.
+    pub(crate) process: &'a ProcessPlan,
+    /// The container to set up; nothing for a process that joins one.
+    pub(crate) layout: Option<&'a Layout<'a>>,
+    /// The capabilities that the starter can give.
+    pub(crate) caps: CapsPlan,
+    /// The child's end of the channel.
+    pub(crate) channel: BorrowedFd<'a>,
+    /// Namespaces to join.
+    pub(crate) joins: &'a [(Namespaces, BorrowedFd<'a>)],
+    /// `tasks` files of cgroups to join.
+    pub(crate) tasks: &'a [BorrowedFd<'a>],
+    /// Standard streams; nothing for a terminal.
+    pub(crate) stdio: Option<[BorrowedFd<'a>; 3]>,
+    /// Arguments, ended by null.
+    pub(crate) argv: &'a [*const ::libc::c_char],
+    /// Environment, ended by null.
+    pub(crate) env: &'a [*const ::libc::c_char],
+    /// Whether it waits for a byte before anything else.
+    pub(crate) waits_for_go: bool,
+    /// Whether an intermediate process has joined cgroup and namespaces already.
+    pub(crate) joined_outside: bool,
+    /// Whether it becomes root of another user namespace.
+    pub(crate) new_user_namespace: bool,
+}
+
+/// The container that the first process sets up.
+#[derive(Clone, Copy)]
+pub(crate) struct Layout<'a> {
+    /// The whole plan.
+    pub(crate) plan: &'a Plan,
+    /// The root, attached nowhere.
+    pub(crate) rootfs: BorrowedFd<'a>,
+    /// For each mount, the bind source, attached nowhere.
+    pub(crate) sources: &'a [Option<BorrowedFd<'a>>],
+    /// For each device, the host's node, attached nowhere.
+    pub(crate) devices: &'a [Option<BorrowedFd<'a>>],
+    /// The null device, read-only, attached nowhere.
+    pub(crate) null: BorrowedFd<'a>,
+}

@@ -1,0 +1,83 @@
+//! Paths of the kernel's file systems that a container may not read or write.
+
+use super::Layout;
+use super::layout::{attach, copy};
+use super::report::{At, Step, record};
+use super::typed;
+use ::core::prelude::rust_2024::*;
+use ::mounts::{Attr, Change, Extent};
+use ::plan::{Plan, StepKind};
+use ::rustix::fs::{FileType, fstat};
+use ::rustix::io::Errno;
+use ::safepath::walk;
+use ::std::ffi::CStr;
+use ::std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use ::sys::mount::set_attr;
+
+/// The file at a path that need not exist.
+fn find(root: BorrowedFd<'_>, path: &CStr) -> Result<Option<OwnedFd>, Errno> {
+    match walk::resolve(root, path) {
+        Ok(fd) => Ok(Some(fd)),
+        Err(Errno::NOENT | Errno::NOTDIR) => Ok(None),
+        Err(errno) => Err(errno),
+    }
+}
+
+/// Binds each path to itself read-only; the copy is read-only before it is attached, so there is no moment in between.
+pub(super) fn readonly(plan: &Plan, root: BorrowedFd<'_>) -> Step<()> {
+    for (index, path) in plan.readonly.iter().enumerate() {
+        let Some(target) = find(root, path).at(StepKind::Readonly, index)? else { continue };
+        let made = copy(target.as_fd(), Extent::Tree).at(StepKind::Readonly, index)?;
+        let change = Change { set: Attr::RDONLY, ..Change::default() };
+        set_attr(&made, Extent::Tree, &change).at(StepKind::Readonly, index)?;
+        attach(made.as_fd(), target.as_fd()).at(StepKind::Readonly, index)?;
+    }
+    Ok(())
+}
+
+/// What covers the masked paths: one mount, attached the first time and copied from there afterwards, since a mount that
+/// is attached nowhere can be copied from kernel 6.15 on only.
+struct Cover<'a> {
+    mount: BorrowedFd<'a>,
+    attached: bool,
+}
+
+impl Cover<'_> {
+    fn put_over(&mut self, target: BorrowedFd<'_>) -> Result<(), Errno> {
+        if self.attached {
+            let again = copy(self.mount, Extent::Mount)?;
+            return attach(again.as_fd(), target);
+        }
+        attach(self.mount, target)?;
+        self.attached = true;
+        Ok(())
+    }
+}
+
+/// Covers each path: a directory with an empty one, anything else with the null device, both read-only
+/// (CVE-2025-31133: both are ours, by descriptor, and no name in the container leads to them).
+pub(super) fn mask(layout: &Layout<'_>) -> Step<()> {
+    let mut null = Cover { mount: layout.null, attached: false };
+    let directory: OwnedFd;
+    let mut empty: Option<Cover<'_>> = None;
+    let needs_directory = !layout.plan.masked.is_empty();
+    if needs_directory {
+        directory = typed::directory().at(StepKind::Masked, 0)?;
+        let change = Change { set: Attr::RDONLY, ..Change::default() };
+        set_attr(&directory, Extent::Mount, &change).at(StepKind::Masked, 0)?;
+        empty = Some(Cover { mount: directory.as_fd(), attached: false });
+    }
+    for (index, path) in layout.plan.masked.iter().enumerate() {
+        let Some(target) = find(layout.rootfs, path).at(StepKind::Masked, index)? else { continue };
+        let stat = fstat(&target).at(StepKind::Masked, index)?;
+        let cover = match FileType::from_raw_mode(stat.st_mode) {
+            FileType::Directory => empty.as_mut(),
+            _ => Some(&mut null),
+        };
+        match cover {
+            Some(cover) => cover.put_over(target.as_fd()).at(StepKind::Masked, index)?,
+            None => return Err(record(StepKind::Masked, index, Errno::BADF)),
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,91 @@
+//! File systems that the kernel makes: in the child, since they belong to its namespaces.
+
+use super::layout::attach;
+use super::report::{At, Step};
+use ::core::prelude::rust_2024::*;
+use ::mounts::{Attr, Change, Extent};
+use ::plan::{CgroupsPlan, MountPlan, StepKind, TypedPlan};
+use ::rustix::fs::{Mode, OFlags, mkdirat, openat, symlinkat};
+use ::rustix::io::Errno;
+use ::rustix::mount::{
+    FsMountFlags, FsOpenFlags, MountAttrFlags, fsconfig_create, fsconfig_set_flag,
+    fsconfig_set_string, fsmount, fsopen,
+};
+use ::std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use ::sys::mount::set_attr;
+
+/// Mounts that later steps need.
+#[derive(Default)]
+pub(super) struct Attached {
+    /// The container's terminals.
+    pub(super) devpts: Option<OwnedFd>,
+    /// A `/dev` that becomes read-only in the end, with its index.
+    pub(super) readonly_dev: Option<(usize, OwnedFd)>,
+}
+
+/// Makes the file system, attached nowhere.
+fn make(plan: &TypedPlan, attributes: Attr) -> Result<OwnedFd, Errno> {
+    let context = fsopen(plan.fs.as_c_str(), FsOpenFlags::FSOPEN_CLOEXEC)?;
+    for (key, value) in &plan.options {
+        match value {
+            Some(value) => fsconfig_set_string(&context, key.as_c_str(), value.as_c_str())?,
+            None => fsconfig_set_flag(&context, key.as_c_str())?,
+        }
+    }
+    fsconfig_create(&context)?;
+    let attributes = MountAttrFlags::from_bits_retain(attributes.bits() as u32);
+    fsmount(&context, FsMountFlags::FSMOUNT_CLOEXEC, attributes)
+}
+
+pub(super) fn attach_typed(
+    index: usize,
+    mount: &MountPlan,
+    plan: &TypedPlan,
+    target: BorrowedFd<'_>,
+    attached: &mut Attached,
+) -> Step<()> {
+    let waits = mount.target.as_c_str() == c"/dev" && plan.attributes.contains(Attr::RDONLY);
+    let attributes = if waits { plan.attributes.difference(Attr::RDONLY) } else { plan.attributes };
+    let made = make(plan, attributes).at(StepKind::MountMake, index)?;
+    attach(made.as_fd(), target).at(StepKind::MountAttach, index)?;
+    if waits {
+        attached.readonly_dev = Some((index, made));
+    } else if plan.fs.as_c_str() == c"devpts" && mount.target.as_c_str() == c"/dev/pts" {
+        attached.devpts = Some(made);
+    }
+    Ok(())
+}
+
+/// A tmpfs with a mount of each hierarchy, and links for controllers that share one. In a cgroup namespace each shows
+/// the container's own group as its root.
+pub(super) fn attach_cgroups(index: usize, plan: &CgroupsPlan, target: BorrowedFd<'_>) -> Step<()> {
+    let tmpfs = directory().at(StepKind::MountMake, index)?;
+    attach(tmpfs.as_fd(), target).at(StepKind::MountAttach, index)?;
+    for (name, hierarchy) in &plan.hierarchies {
+        let made = make(hierarchy, hierarchy.attributes).at(StepKind::MountMake, index)?;
+        let mode = Mode::from_raw_mode(0o755);
+        mkdirat(&tmpfs, name.as_c_str(), mode).at(StepKind::MountTarget, index)?;
+        let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+        let at = openat(&tmpfs, name.as_c_str(), flags, Mode::empty())
+            .at(StepKind::MountTarget, index)?;
+        attach(made.as_fd(), at.as_fd()).at(StepKind::MountAttach, index)?;
+    }
+    for (name, hierarchy) in &plan.links {
+        symlinkat(hierarchy.as_c_str(), &tmpfs, name.as_c_str())
+            .at(StepKind::MountTarget, index)?;
+    }
+    let change = Change { set: plan.attributes, ..Change::default() };
+    set_attr(&tmpfs, Extent::Mount, &change).at(StepKind::MountMake, index)
+}
+
+/// An empty directory of its own, attached nowhere.
+pub(super) fn directory() -> Result<OwnedFd, Errno> {
+    let context = fsopen(c"tmpfs", FsOpenFlags::FSOPEN_CLOEXEC)?;
+    fsconfig_set_string(&context, c"source", c"tmpfs")?;
+    fsconfig_set_string(&context, c"mode", c"0755")?;
+    fsconfig_create(&context)?;
+    let attributes = MountAttrFlags::MOUNT_ATTR_NOSUID
+        | MountAttrFlags::MOUNT_ATTR_NODEV
+        | MountAttrFlags::MOUNT_ATTR_NOEXEC;
+    fsmount(&context, FsMountFlags::FSMOUNT_CLOEXEC, attributes)
+}

@@ -1,0 +1,63 @@
+//! What is found out about the host once.
+
+use crate::LaunchError;
+use mounts::{Attr, Change, Detached, Extent, Propagation};
+use rustix::fs::{CWD, FileType, Mode, OFlags, fstat, major, minor, openat};
+use rustix::io::Errno;
+use std::os::fd::OwnedFd;
+use sys::caps::{self, CapSet};
+
+/// The starter's rights and a verified `/dev/null`; made once per process.
+#[derive(Debug)]
+pub struct Host {
+    null: OwnedFd,
+    /// What a container without a user namespace can have at most.
+    pub(crate) own_caps: CapSet,
+    /// What the kernel knows.
+    pub(crate) known_caps: CapSet,
+}
+
+impl Host {
+    /// Opens and verifies the host's `/dev/null`, and reads the caller's capabilities.
+    pub fn open() -> Result<Self, LaunchError> {
+        let failed = |errno| LaunchError::new("open", "/dev/null", errno);
+        let null = open_device(c"/dev/null", FileType::CharacterDevice, (1, 3)).map_err(failed)?;
+        let own = caps::get().map_err(|e| LaunchError::new("read", "capabilities", e))?;
+        let own_caps = own.permitted.and(caps::bounding());
+        Ok(Self { null, own_caps, known_caps: caps::supported() })
+    }
+
+    /// What the starter cannot give, of `wanted`: to be left out with a warning. A new user namespace has everything
+    /// that the kernel knows.
+    pub fn missing(&self, wanted: CapSet, new_user_namespace: bool) -> CapSet {
+        wanted.minus(if new_user_namespace { self.known_caps } else { self.own_caps })
+    }
+
+    /// A read-only mount of the null device, attached nowhere: what covers a masked file (CVE-2025-31133: it is our
+    /// descriptor, opened on the host and verified, not whatever lies at `/dev/null` in the container).
+    pub(crate) fn null_mount(&self) -> Result<Detached, LaunchError> {
+        let failed = |errno| LaunchError::new("bind", "/dev/null", errno);
+        let mount = Detached::clone_of(&self.null, Extent::Mount).map_err(failed)?;
+        let set = Attr::RDONLY | Attr::NOSUID | Attr::NOEXEC;
+        let propagation = Some(Propagation::Private);
+        let change = Change { set, propagation, ..Change::default() };
+        mount.set(Extent::Mount, &change).map_err(failed)?;
+        Ok(mount)
+    }
+}
+
+/// The device node at `path` of the host, as O_PATH; ENODEV if it is another one.
+pub(crate) fn open_device(
+    path: &std::ffi::CStr,
+    kind: FileType,
+    number: (u32, u32),
+) -> Result<OwnedFd, Errno> {
+    let flags = OFlags::PATH | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+    let fd = openat(CWD, path, flags, Mode::empty())?;
+    let stat = fstat(&fd)?;
+    let found = (major(stat.st_rdev), minor(stat.st_rdev));
+    match FileType::from_raw_mode(stat.st_mode) == kind && found == number {
+        true => Ok(fd),
+        false => Err(Errno::NODEV),
+    }
+}

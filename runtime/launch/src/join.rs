@@ -1,0 +1,116 @@
+//! A process in a running container.
+
+use crate::child::Job;
+use crate::prepare::{
+    borrow_joins, cgroup_above, clamp, files, joins_above_stdio, pointers, stdio_above, v1, v2,
+};
+use crate::spawn::{self, Created, Explainer, Spawn, check_stdio};
+use crate::{CgroupJoin, Host, LaunchError, Stdio};
+use plan::{CapsPlan, ProcessPlan};
+use rustix::fs::{OFlags, fstat};
+use std::os::fd::{AsFd, OwnedFd};
+use sys::clone::{CloneArgs, Namespaces};
+
+/// Descriptors of a process that joins a container.
+#[derive(Debug)]
+pub struct JoinDescriptors {
+    /// The container's first process.
+    pub init: OwnedFd,
+    /// The namespaces that it does not share with the caller: [`namespaces_of`].
+    pub namespaces: Namespaces,
+    /// Standard streams; a terminal if the plan says so.
+    pub stdio: Stdio,
+    /// The container's cgroup.
+    pub cgroup: CgroupJoin,
+}
+
+/// A process that is ready to join a container.
+#[derive(Debug)]
+pub struct Join {
+    process: Box<ProcessPlan>,
+    caps: CapsPlan,
+    joins: Vec<(Namespaces, OwnedFd)>,
+    stdio: Stdio,
+    cgroup: CgroupJoin,
+}
+
+impl Join {
+    /// Prepares a process with the plan `process`. Capabilities that the caller does not have are left out.
+    pub fn prepare(
+        host: &Host,
+        process: ProcessPlan,
+        descriptors: JoinDescriptors,
+    ) -> Result<Self, LaunchError> {
+        let JoinDescriptors { init, namespaces, stdio, cgroup } = descriptors;
+        check_stdio(&stdio, &process)?;
+        let user = namespaces.contains(Namespaces::USER);
+        Ok(Self {
+            caps: clamp(process.caps, host, user),
+            joins: joins_above_stdio(vec![(namespaces, init)])?,
+            stdio: stdio_above(stdio)?,
+            cgroup: cgroup_above(cgroup)?,
+            process: Box::new(process),
+        })
+    }
+
+    /// Clones the process, which joins the container and waits at the start gate. The caller must have one thread.
+    pub fn create(self) -> Result<Created, LaunchError> {
+        let Self { process, caps, joins, stdio, cgroup } = self;
+        let explainer = Explainer::Joining(process);
+        let made = {
+            let process = explainer.process();
+            // The process itself must be a child made after setns, or it would not be in the pid namespace.
+            let args = CloneArgs { cgroup: v2(&cgroup), ..CloneArgs::default() };
+            let spawn = Spawn { args, intermediate: true, maps: None };
+            let (argv, env) = (pointers(&process.argv), pointers(&process.env));
+            let (borrowed, tasks) = (borrow_joins(&joins), v1(&cgroup));
+            let (channel, theirs) = spawn::channel()?;
+            let job = Job {
+                process,
+                layout: None,
+                caps,
+                channel: theirs.as_fd(),
+                joins: &borrowed,
+                tasks: &tasks,
+                stdio: files(&stdio),
+                argv: &argv,
+                env: &env,
+                waits_for_go: true,
+                joined_outside: true,
+                new_user_namespace: joins.iter().any(|(which, _)| which.contains(Namespaces::USER)),
+            };
+            let made = spawn::make(&spawn, &job, &channel, &explainer)?;
+            drop(theirs);
+            spawn::wait_until_ready(&spawn, made, channel, &explainer)?
+        };
+        Ok(Created::new(made, explainer))
+    }
+}
+
+/// The namespaces in which the process `pid` is and the caller is not. The answer is only right if the process is still
+/// the same afterwards, which the caller knows by its pidfd.
+pub fn namespaces_of(pid: i32) -> Result<Namespaces, LaunchError> {
+    const FILES: [(&str, Namespaces); 7] = [
+        ("mnt", Namespaces::MOUNT),
+        ("pid", Namespaces::PID),
+        ("net", Namespaces::NET),
+        ("ipc", Namespaces::IPC),
+        ("uts", Namespaces::UTS),
+        ("user", Namespaces::USER),
+        ("cgroup", Namespaces::CGROUP),
+    ];
+    let failed = |errno| LaunchError::new("read namespaces of", format!("process {pid}"), errno);
+    let identity = |owner: &str, file: &str| {
+        let path = format!("/proc/{owner}/ns/{file}");
+        let fd = rustix::fs::open(path, OFlags::PATH | OFlags::CLOEXEC, rustix::fs::Mode::empty())?;
+        fstat(&fd).map(|stat| (stat.st_dev, stat.st_ino))
+    };
+    let mut found = Namespaces::empty();
+    for (file, bit) in FILES {
+        let theirs = identity(&pid.to_string(), file).map_err(failed)?;
+        if theirs != identity("self", file).map_err(failed)? {
+            found |= bit;
+        }
+    }
+    Ok(found)
+}

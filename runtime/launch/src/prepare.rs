@@ -1,0 +1,309 @@
+//! What the parent opens before it clones.
+
+use crate::child::{Job, Layout};
+use crate::host::open_device;
+use crate::spawn::{self, Created, Explainer, Spawn, above_stdio, check_stdio};
+use crate::{CgroupJoin, Descriptors, Host, LaunchError, Rootfs, Source, Stdio};
+use mounts::userns::{self, IdRange};
+use mounts::{Change, Detached, Extent, Propagation};
+use plan::{
+    BindPlan, CapsPlan, DeviceKind, DevicePlan, IdMap, IdmapPlan, MountKind, MountPlan, Plan,
+};
+use rustix::fs::FileType;
+use rustix::io::Errno;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::ptr;
+use sys::clone::{CloneArgs, Namespaces};
+
+/// A container that is ready to be cloned: everything outside it is open.
+#[derive(Debug)]
+pub struct Launch {
+    plan: Box<Plan>,
+    caps: CapsPlan,
+    rootfs: Detached,
+    sources: Vec<Option<Detached>>,
+    devices: Vec<Option<Detached>>,
+    null: Detached,
+    joins: Vec<(Namespaces, OwnedFd)>,
+    stdio: Stdio,
+    cgroup: CgroupJoin,
+}
+
+impl Launch {
+    /// Opens and clones all that `plan` needs from outside the container. Capabilities that the caller does not have are
+    /// left out; [`Host::missing`] says which.
+    pub fn prepare(host: &Host, plan: Plan, descriptors: Descriptors) -> Result<Self, LaunchError> {
+        let Descriptors { rootfs, sources, joins, stdio, cgroup } = descriptors;
+        check_stdio(&stdio, &plan.process)?;
+        check_joins(&plan, &joins)?;
+        let new_user = plan.namespaces.new.contains(Namespaces::USER);
+        let devices = plan.devices.iter().map(host_device).collect::<Result<_, _>>()?;
+        Ok(Self {
+            caps: clamp(plan.process.caps, host, new_user),
+            rootfs: root(rootfs)?,
+            sources: bind_sources(&plan.mounts, sources)?,
+            devices,
+            null: Detached::from_fd(above_stdio(host.null_mount()?.into_fd())?),
+            joins: joins_above_stdio(joins)?,
+            stdio: stdio_above(stdio)?,
+            cgroup: cgroup_above(cgroup)?,
+            plan: Box::new(plan),
+        })
+    }
+
+    /// Clones the process, which sets the container up and waits at the start gate. The caller must have one thread.
+    pub fn create(self) -> Result<Created, LaunchError> {
+        let Self { plan, caps, rootfs, sources, devices, null, joins, stdio, cgroup } = self;
+        let explainer = Explainer::First(plan);
+        let made = {
+            let plan = explainer.plan().expect("made from a plan just above");
+            let new = plan.namespaces.new;
+            let joined = plan.namespaces.joined;
+            let user = new.contains(Namespaces::USER);
+            let in_user = joined.contains(Namespaces::USER) || (user && !joins.is_empty());
+            let spawn = Spawn {
+                // A cgroup namespace has its root where its maker is, so it is made after joining the cgroup.
+                args: CloneArgs {
+                    namespaces: new - Namespaces::CGROUP,
+                    cgroup: v2(&cgroup),
+                    ..CloneArgs::default()
+                },
+                intermediate: in_user || joined.contains(Namespaces::PID),
+                maps: user.then_some((&*plan.namespaces.uids, &*plan.namespaces.gids)),
+            };
+            let argv = pointers(&plan.process.argv);
+            let env = pointers(&plan.process.env);
+            let joins = borrow_joins(&joins);
+            let tasks = v1(&cgroup);
+            let sources: Vec<_> = sources.iter().map(|s| s.as_ref().map(AsFd::as_fd)).collect();
+            let devices: Vec<_> = devices.iter().map(|d| d.as_ref().map(AsFd::as_fd)).collect();
+            let layout = Layout {
+                plan,
+                rootfs: rootfs.as_fd(),
+                sources: &sources,
+                devices: &devices,
+                null: null.as_fd(),
+            };
+            let (channel, theirs) = spawn::channel()?;
+            let job = Job {
+                process: &plan.process,
+                layout: Some(&layout),
+                caps,
+                channel: theirs.as_fd(),
+                joins: &joins,
+                tasks: &tasks,
+                stdio: files(&stdio),
+                argv: &argv,
+                env: &env,
+                waits_for_go: spawn.intermediate || spawn.maps.is_some(),
+                joined_outside: spawn.intermediate,
+                new_user_namespace: user,
+            };
+            let process = spawn::make(&spawn, &job, &channel, &explainer)?;
+            drop(theirs);
+            spawn::wait_until_ready(&spawn, process, channel, &explainer)?
+        };
+        Ok(Created::new(made, explainer))
+    }
+}
+
+/// Pointers to the strings and a null at the end, as execve reads them.
+pub(crate) fn pointers(list: &[std::ffi::CString]) -> Vec<*const libc::c_char> {
+    list.iter().map(|text| text.as_ptr()).chain([ptr::null()]).collect()
+}
+
+pub(crate) fn borrow_joins(joins: &[(Namespaces, OwnedFd)]) -> Vec<(Namespaces, BorrowedFd<'_>)> {
+    joins.iter().map(|(which, fd)| (*which, fd.as_fd())).collect()
+}
+
+pub(crate) fn files(stdio: &Stdio) -> Option<[BorrowedFd<'_>; 3]> {
+    match stdio {
+        Stdio::Files([input, output, error]) => {
+            Some([input.as_fd(), output.as_fd(), error.as_fd()])
+        }
+        Stdio::Terminal => None,
+    }
+}
+
+pub(crate) fn v2(cgroup: &CgroupJoin) -> Option<BorrowedFd<'_>> {
+    match cgroup {
+        CgroupJoin::V2(directory) => Some(directory.as_fd()),
+        CgroupJoin::V1 { unified, .. } => unified.as_ref().map(AsFd::as_fd),
+        CgroupJoin::None => None,
+    }
+}
+
+pub(crate) fn v1(cgroup: &CgroupJoin) -> Vec<BorrowedFd<'_>> {
+    match cgroup {
+        CgroupJoin::V1 { tasks, .. } => tasks.iter().map(AsFd::as_fd).collect(),
+        CgroupJoin::V2(_) | CgroupJoin::None => Vec::new(),
+    }
+}
+
+pub(crate) fn joins_above_stdio(
+    joins: Vec<(Namespaces, OwnedFd)>,
+) -> Result<Vec<(Namespaces, OwnedFd)>, LaunchError> {
+    joins.into_iter().map(|(which, fd)| Ok((which, above_stdio(fd)?))).collect()
+}
+
+pub(crate) fn stdio_above(stdio: Stdio) -> Result<Stdio, LaunchError> {
+    Ok(match stdio {
+        Stdio::Files([input, output, error]) => {
+            Stdio::Files([above_stdio(input)?, above_stdio(output)?, above_stdio(error)?])
+        }
+        Stdio::Terminal => Stdio::Terminal,
+    })
+}
+
+pub(crate) fn cgroup_above(cgroup: CgroupJoin) -> Result<CgroupJoin, LaunchError> {
+    Ok(match cgroup {
+        CgroupJoin::V1 { tasks, unified } => {
+            let tasks = tasks.into_iter().map(above_stdio).collect::<Result<_, _>>()?;
+            CgroupJoin::V1 { tasks, unified }
+        }
+        other => other,
+    })
+}
+
+/// The capabilities that the starter can give.
+pub(crate) fn clamp(caps: CapsPlan, host: &Host, new_user_namespace: bool) -> CapsPlan {
+    let most = if new_user_namespace { host.known_caps } else { host.own_caps };
+    CapsPlan {
+        bounding: caps.bounding.and(most),
+        effective: caps.effective.and(most),
+        permitted: caps.permitted.and(most),
+        ambient: caps.ambient.and(most),
+    }
+}
+
+fn check_joins(plan: &Plan, joins: &[(Namespaces, OwnedFd)]) -> Result<(), LaunchError> {
+    let given = joins.iter().fold(Namespaces::empty(), |all, (which, _)| all | *which);
+    if given == plan.namespaces.joined {
+        return Ok(());
+    }
+    let reason = "the plan joins other namespaces than the descriptors are for";
+    Err(LaunchError::Mismatch { object: "namespaces".to_owned(), reason })
+}
+
+/// The root as a mount of its own that propagates nothing.
+fn root(rootfs: Rootfs) -> Result<Detached, LaunchError> {
+    let failed = |errno| LaunchError::new("bind", "root file system", errno);
+    let mount = match rootfs {
+        Rootfs::Detached(fd) => return Ok(Detached::from_fd(above_stdio(fd)?)),
+        Rootfs::Directory(fd) => Detached::clone_of(fd, Extent::Tree).map_err(failed)?,
+    };
+    let change = Change { propagation: Some(Propagation::Private), ..Change::default() };
+    mount.set(Extent::Tree, &change).map_err(failed)?;
+    Ok(Detached::from_fd(above_stdio(mount.into_fd())?))
+}
+
+fn bind_sources(
+    mounts: &[MountPlan],
+    sources: Vec<Option<Source>>,
+) -> Result<Vec<Option<Detached>>, LaunchError> {
+    let mut sources = sources.into_iter();
+    let mut user_namespaces = Vec::new();
+    let mut prepare = |mount: &MountPlan| {
+        let source = sources.next().flatten();
+        let object = || format!("mount {:?}", mount.target.to_string_lossy());
+        match (&mount.kind, source) {
+            (MountKind::Bind(bind), Some(source)) => {
+                bind_source(bind, source, &mut user_namespaces, &object()).map(Some)
+            }
+            (MountKind::Bind(_), None) => {
+                let reason = "its source was not given";
+                Err(LaunchError::Mismatch { object: object(), reason })
+            }
+            (_, None) => Ok(None),
+            (_, Some(_)) => {
+                let reason = "a source was given for a file system that the kernel makes";
+                Err(LaunchError::Mismatch { object: object(), reason })
+            }
+        }
+    };
+    mounts.iter().map(&mut prepare).collect()
+}
+
+/// The namespace files of id maps that were made already, since several mounts often have the same maps.
+type UserNamespaces = Vec<(IdmapPlan, OwnedFd)>;
+
+fn bind_source(
+    bind: &BindPlan,
+    source: Source,
+    user_namespaces: &mut UserNamespaces,
+    object: &str,
+) -> Result<Detached, LaunchError> {
+    let failed = |errno: Errno| LaunchError::new("prepare", object, errno);
+    let mount = match source {
+        Source::File(fd) => Detached::clone_of(fd, bind.extent).map_err(failed)?,
+        Source::Detached(fd) => Detached::from_fd(fd),
+    };
+    if let Some(idmap) = &bind.idmap {
+        let namespace = user_namespace(idmap, user_namespaces, object)?;
+        let change = Change { idmap: Some(namespace), ..Change::default() };
+        mount.set(idmap.extent, &change).map_err(failed)?;
+    }
+    // The copy of a shared mount is shared too: left so, what is mounted in the container would appear on the host.
+    let (propagation, extent) = bind.propagation;
+    let tree = bind.tree;
+    let change = Change { set: tree.set, clear: tree.clear, ..Change::default() };
+    if extent == Extent::Tree {
+        let change = Change { propagation: Some(propagation), ..change };
+        mount.set(Extent::Tree, &change).map_err(failed)?;
+    } else {
+        let private = Change { propagation: Some(Propagation::Private), ..change };
+        mount.set(Extent::Tree, &private).map_err(failed)?;
+        let change = Change { propagation: Some(propagation), ..Change::default() };
+        mount.set(Extent::Mount, &change).map_err(failed)?;
+    }
+    if !bind.own.set.is_empty() || !bind.own.clear.is_empty() {
+        let change = Change { set: bind.own.set, clear: bind.own.clear, ..Change::default() };
+        mount.set(Extent::Mount, &change).map_err(failed)?;
+    }
+    Ok(Detached::from_fd(above_stdio(mount.into_fd())?))
+}
+
+fn user_namespace<'n>(
+    idmap: &IdmapPlan,
+    known: &'n mut UserNamespaces,
+    object: &str,
+) -> Result<BorrowedFd<'n>, LaunchError> {
+    let at =
+        match known.iter().position(|(maps, _)| maps.uids == idmap.uids && maps.gids == idmap.gids)
+        {
+            Some(at) => at,
+            None => {
+                let ranges = |maps: &[IdMap]| maps.iter().map(id_range).collect::<Vec<_>>();
+                let made = userns::with_maps(&ranges(&idmap.uids), &ranges(&idmap.gids));
+                let failed = |e: mounts::Error| {
+                    LaunchError::new("map ids of", object, e.errno().unwrap_or(Errno::IO))
+                };
+                known.push((idmap.clone(), made.map_err(failed)?));
+                known.len() - 1
+            }
+        };
+    Ok(known[at].1.as_fd())
+}
+
+pub(crate) fn id_range(map: &IdMap) -> IdRange {
+    IdRange { inside: map.inside, outside: map.outside, count: map.count }
+}
+
+/// The host's node of the same path, for a container that cannot make nodes; it must be the device that is meant.
+fn host_device(device: &DevicePlan) -> Result<Option<Detached>, LaunchError> {
+    if !device.bind {
+        return Ok(None);
+    }
+    let path = device.path.to_string_lossy();
+    let failed = |errno| LaunchError::new("bind device", path.clone(), errno);
+    let kind = match device.kind {
+        DeviceKind::Character => FileType::CharacterDevice,
+        DeviceKind::Block => FileType::BlockDevice,
+        DeviceKind::Fifo => FileType::Fifo,
+    };
+    let node = open_device(&device.path, kind, (device.major, device.minor)).map_err(failed)?;
+    let mount = Detached::clone_of(node, Extent::Mount).map_err(failed)?;
+    let change = Change { propagation: Some(Propagation::Private), ..Change::default() };
+    mount.set(Extent::Mount, &change).map_err(failed)?;
+    above_stdio(mount.into_fd()).map(Detached::from_fd).map(Some)
+}

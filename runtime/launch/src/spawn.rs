@@ -1,0 +1,308 @@
+//! Cloning, and what the parent does until the program runs.
+
+use crate::channel::{Channel, Message};
+use crate::child::{self, Job};
+use crate::{LaunchError, Stdio};
+use plan::{IdMap, Plan, ProcessPlan, Record, StepKind};
+use rustix::io::Errno;
+use safepath::ProcHandle;
+use std::ffi::CString;
+use std::os::fd::{AsFd, BorrowedFd, FromRawFd, OwnedFd};
+use sys::clone::{CloneArgs, Cloned, clone3};
+use sys::limits::{self, Resource};
+
+/// A container in which nothing has run yet, or a process that is about to join one. Dropping it kills the process.
+#[derive(Debug)]
+pub struct Created {
+    process: Option<(i32, OwnedFd)>,
+    channel: Channel,
+    console: Option<OwnedFd>,
+    explainer: Explainer,
+}
+
+/// A process whose program runs, or has run: the caller reaps it by the pidfd.
+#[derive(Debug)]
+pub struct Running {
+    /// Its number in the caller's pid namespace.
+    pub pid: i32,
+    /// The process.
+    pub pidfd: OwnedFd,
+    /// The other side of its terminal.
+    pub console: Option<OwnedFd>,
+}
+
+/// The plan, kept for the text of failures and for what the parent does to the process.
+#[derive(Debug)]
+pub(crate) enum Explainer {
+    First(Box<Plan>),
+    Joining(Box<ProcessPlan>),
+}
+
+impl Explainer {
+    pub(crate) fn process(&self) -> &ProcessPlan {
+        match self {
+            Self::First(plan) => &plan.process,
+            Self::Joining(process) => process,
+        }
+    }
+
+    pub(crate) fn plan(&self) -> Option<&Plan> {
+        match self {
+            Self::First(plan) => Some(plan),
+            Self::Joining(_) => None,
+        }
+    }
+
+    fn failure(&self, record: Record) -> LaunchError {
+        LaunchError::Step(match self {
+            Self::First(plan) => plan.explain(record),
+            Self::Joining(process) => process.explain(record),
+        })
+    }
+}
+
+/// How the clone is made.
+pub(crate) struct Spawn<'a> {
+    pub(crate) args: CloneArgs<'a>,
+    /// Whether an intermediate process joins the namespaces first: those of pids and users change only what its
+    /// children are in, or forbid what comes later.
+    pub(crate) intermediate: bool,
+    /// Maps of a new user namespace.
+    pub(crate) maps: Option<(&'a [IdMap], &'a [IdMap])>,
+}
+
+/// A process with the channel to it, and its terminal.
+pub(crate) type Made = ((i32, OwnedFd), Channel, Option<OwnedFd>);
+
+/// The channel to a child, and the child's end of it.
+pub(crate) fn channel() -> Result<(Channel, OwnedFd), LaunchError> {
+    let failed = |errno| LaunchError::new("make", "channel to the process", errno);
+    let (channel, theirs) = Channel::pair().map_err(failed)?;
+    Ok((channel, above_stdio(theirs)?))
+}
+
+/// Makes the process. Its end of the channel must be closed here before [`wait_until_ready`].
+pub(crate) fn make(
+    spawn: &Spawn<'_>,
+    job: &Job<'_>,
+    channel: &Channel,
+    explainer: &Explainer,
+) -> Result<Guard, LaunchError> {
+    let process = match spawn.intermediate {
+        true => through_intermediate(spawn, job, channel, explainer)?,
+        false => directly(spawn, job)?,
+    };
+    Ok(Guard(Some(process)))
+}
+
+/// Lets the process go on if it waits for that, and waits until it stands at the start gate.
+pub(crate) fn wait_until_ready(
+    spawn: &Spawn<'_>,
+    guard: Guard,
+    channel: Channel,
+    explainer: &Explainer,
+) -> Result<Made, LaunchError> {
+    let lost = |errno| LaunchError::new("read", "channel to the process", errno);
+    if spawn.intermediate || spawn.maps.is_some() {
+        if let Some((uids, gids)) = spawn.maps {
+            write_maps(guard.pid(), uids, gids)?;
+        }
+        channel.open_gate().map_err(lost)?;
+    }
+    match channel.receive().map_err(lost)? {
+        Message::Record(Record { step: StepKind::Ready, .. }, console) => {
+            Ok((guard.disarm(), channel, console))
+        }
+        Message::Record(record, _) => Err(explainer.failure(record)),
+        Message::End => Err(guard.lost()),
+    }
+}
+
+fn directly(spawn: &Spawn<'_>, job: &Job<'_>) -> Result<(i32, OwnedFd), LaunchError> {
+    // SAFETY: the child runs `child`, which allocates nothing and takes no lock, and never returns.
+    match unsafe { clone3(&spawn.args) } {
+        Ok(Cloned::Child) => child::first(job),
+        Ok(Cloned::Parent { pid, pidfd }) => Ok((pid, pidfd)),
+        Err(error) => Err(LaunchError::new("make", "process", error)),
+    }
+}
+
+/// An intermediate process joins the cgroup and the namespaces, and makes the process as the parent's child
+/// (CLONE_PARENT). It shares the parent's table of descriptors, so the pidfd that it makes is the parent's at once.
+fn through_intermediate(
+    spawn: &Spawn<'_>,
+    job: &Job<'_>,
+    channel: &Channel,
+    explainer: &Explainer,
+) -> Result<(i32, OwnedFd), LaunchError> {
+    let args = CloneArgs { cgroup: spawn.args.cgroup, shared_files: true, ..CloneArgs::default() };
+    let last =
+        CloneArgs { namespaces: spawn.args.namespaces, parent: true, ..CloneArgs::default() };
+    // SAFETY: as in `directly`.
+    let pidfd = match unsafe { clone3(&args) } {
+        Ok(Cloned::Child) => child::intermediate(job, &last),
+        Ok(Cloned::Parent { pidfd, .. }) => pidfd,
+        Err(error) => return Err(LaunchError::new("make", "process", error)),
+    };
+    let exit = sys::pidfd::wait(&pidfd).map_err(|e| LaunchError::new("wait for", "process", e))?;
+    if exit != sys::pidfd::Exit::Code(0) && exit != sys::pidfd::Exit::Code(child::FAILED) {
+        return Err(LaunchError::Lost { status: exit.status() });
+    }
+    let lost = |errno| LaunchError::new("read", "channel to the process", errno);
+    match channel.receive().map_err(lost)? {
+        Message::Record(Record { step: StepKind::Spawned, index, errno }, _) => {
+            // SAFETY: the intermediate process made this descriptor in the table that it shared with us, and is gone.
+            Ok((index as i32, unsafe { OwnedFd::from_raw_fd(errno) }))
+        }
+        Message::Record(record, _) => Err(explainer.failure(record)),
+        Message::End => Err(LaunchError::Lost { status: exit.status() }),
+    }
+}
+
+fn write_maps(pid: i32, uids: &[IdMap], gids: &[IdMap]) -> Result<(), LaunchError> {
+    let ranges = |maps: &[IdMap]| -> Vec<mounts::userns::IdRange> {
+        maps.iter().map(crate::prepare::id_range).collect()
+    };
+    mounts::userns::write_maps(pid, &ranges(uids), &ranges(gids))
+        .map_err(|error| LaunchError::new("write", "id maps", error.errno().unwrap_or(Errno::IO)))
+}
+
+/// Kills and reaps the process unless it is disarmed.
+pub(crate) struct Guard(Option<(i32, OwnedFd)>);
+
+impl Guard {
+    fn pid(&self) -> i32 {
+        self.0.as_ref().map_or(0, |(pid, _)| *pid)
+    }
+
+    fn disarm(mut self) -> (i32, OwnedFd) {
+        self.0.take().expect("a guard is disarmed once, by value")
+    }
+
+    /// The process closed its channel without a word.
+    fn lost(self) -> LaunchError {
+        let (_, pidfd) = self.disarm();
+        match sys::pidfd::wait(&pidfd) {
+            Ok(exit) => LaunchError::Lost { status: exit.status() },
+            Err(error) => LaunchError::new("wait for", "process", error),
+        }
+    }
+}
+
+impl Drop for Guard {
+    fn drop(&mut self) {
+        if let Some((_, pidfd)) = self.0.take() {
+            end(&pidfd);
+        }
+    }
+}
+
+/// Kills and reaps; a process that is gone already is what was wanted.
+fn end(pidfd: &OwnedFd) {
+    let killed = sys::pidfd::send_signal(pidfd, 9);
+    if killed.is_ok() || killed.is_err_and(|error| error.errno() == Errno::SRCH) {
+        let _reaped = sys::pidfd::wait(pidfd);
+    }
+}
+
+impl Created {
+    pub(crate) fn new((process, channel, console): Made, explainer: Explainer) -> Self {
+        Self { process: Some(process), channel, console, explainer }
+    }
+
+    /// The process's number in the caller's pid namespace.
+    pub fn pid(&self) -> i32 {
+        self.process.as_ref().map_or(0, |(pid, _)| *pid)
+    }
+
+    /// The process.
+    pub fn pidfd(&self) -> BorrowedFd<'_> {
+        let (_, pidfd) = self.process.as_ref().expect("taken by start only, which consumes self");
+        pidfd.as_fd()
+    }
+
+    /// The other side of its terminal, if it has one.
+    pub fn console(&self) -> Option<BorrowedFd<'_>> {
+        self.console.as_ref().map(AsFd::as_fd)
+    }
+
+    /// Opens the start gate and waits until the program runs.
+    pub fn start(mut self) -> Result<Running, LaunchError> {
+        self.apply_from_outside()?;
+        let lost = |errno| LaunchError::new("start", "process", errno);
+        self.channel.open_gate().map_err(lost)?;
+        match self.channel.receive().map_err(lost)? {
+            Message::End => {
+                let (pid, pidfd) = self.process.take().expect("start consumes self");
+                Ok(Running { pid, pidfd, console: self.console.take() })
+            }
+            Message::Record(record, _) => Err(self.explainer.failure(record)),
+        }
+    }
+
+    /// What needs rights outside the container: limits may be raised and the oom score lowered only by the starter.
+    fn apply_from_outside(&self) -> Result<(), LaunchError> {
+        let pid = self.pid();
+        let process = self.explainer.process();
+        for (index, (resource, limit)) in process.rlimits.iter().enumerate() {
+            let step = StepKind::Rlimit;
+            set_limit(pid, *resource, *limit).map_err(|errno| self.failure(step, index, errno))?;
+        }
+        if let Some(score) = process.oom_score_adj {
+            set_oom_score(pid, score)
+                .map_err(|errno| self.failure(StepKind::OomScore, 0, errno))?;
+        }
+        Ok(())
+    }
+
+    fn failure(&self, step: StepKind, index: usize, errno: Errno) -> LaunchError {
+        let index = u32::try_from(index).unwrap_or(u32::MAX);
+        self.explainer.failure(Record { step, index, errno: errno.raw_os_error() })
+    }
+}
+
+fn set_limit(pid: i32, resource: Resource, limit: limits::Limit) -> Result<(), Errno> {
+    limits::set(pid, resource, limit).map(drop).map_err(Errno::from)
+}
+
+/// Writes the score unless it is that already, which needs no right.
+fn set_oom_score(pid: i32, score: i32) -> Result<(), Errno> {
+    use rustix::fs::OFlags;
+    let proc = ProcHandle::host().map_err(|error| error.errno().unwrap_or(Errno::NODEV))?;
+    let path = CString::new(format!("{pid}/oom_score_adj")).map_err(|_| Errno::INVAL)?;
+    let mut bytes = [0u8; 16];
+    let length = rustix::io::read(proc.open(&path, OFlags::RDONLY)?, &mut bytes)?;
+    let present = String::from_utf8_lossy(&bytes[..length]);
+    if present.trim() == score.to_string() {
+        return Ok(());
+    }
+    proc.write(&path, score.to_string().as_bytes())
+}
+
+impl Drop for Created {
+    fn drop(&mut self) {
+        if let Some((_, pidfd)) = self.process.take() {
+            end(&pidfd);
+        }
+    }
+}
+
+/// Whether the streams are what the process plan says.
+pub(crate) fn check_stdio(stdio: &Stdio, process: &ProcessPlan) -> Result<(), LaunchError> {
+    let reason = match (stdio, process.terminal) {
+        (Stdio::Files(_), Some(_)) => "the plan has a terminal, but streams were given",
+        (Stdio::Terminal, None) => "the plan has no terminal, and no streams were given",
+        _ => return Ok(()),
+    };
+    Err(LaunchError::Mismatch { object: "standard streams".to_owned(), reason })
+}
+
+/// `fd` with a number above the standard streams, so that putting those in place overwrites none of ours.
+pub(crate) fn above_stdio(fd: OwnedFd) -> Result<OwnedFd, LaunchError> {
+    use std::os::fd::AsRawFd;
+    if fd.as_raw_fd() > 2 {
+        return Ok(fd);
+    }
+    rustix::io::fcntl_dupfd_cloexec(&fd, 3)
+        .map_err(|errno| LaunchError::new("duplicate", "descriptor", errno))
+}
