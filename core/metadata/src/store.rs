@@ -15,6 +15,8 @@ use std::time::Duration;
 pub const GROUP_COMMIT: Duration = Duration::from_millis(500);
 /// Bytes of journal after which the B-tree is made durable and the journal emptied.
 const CHECKPOINT: u64 = 4 << 20;
+/// Bytes that a checkpoint may need, besides twice the journal.
+const CHECKPOINT_SPACE: u64 = 1 << 20;
 /// Bytes that are kept free for the day when the disk is full.
 const RESERVE: u64 = 1 << 20;
 
@@ -49,6 +51,7 @@ impl Store {
     /// it open, when it is not this engine's or of a newer version, and when it is damaged ([`Error::Damaged`]).
     pub fn open(directory: &Path) -> Result<Self, Error> {
         let (database, journal) = tree::open(directory)?;
+        let unsynced = journal.length() > 0;
         let shared = Arc::new(Shared {
             directory: directory.to_owned(),
             journal: Mutex::new(Some(journal)),
@@ -57,6 +60,10 @@ impl Store {
             sync: SyncState::default(),
         });
         shared.ensure_reserve();
+        if unsynced {
+            // Commits of a process that was killed before its sync.
+            shared.sync.request();
+        }
         let thread = std::thread::Builder::new()
             .name("metadata-sync".into())
             .stack_size(256 << 10)
@@ -131,6 +138,9 @@ impl Shared {
 
     fn read(&self) -> Result<Reader, Error> {
         use redb::ReadableDatabase;
+        if self.broken.load(Ordering::Relaxed) {
+            self.mend(&mut self.journal())?;
+        }
         let database = self.database.read().unwrap_or_else(PoisonError::into_inner);
         let database = database.as_ref().ok_or(Error::Closed)?;
         Ok(Reader { transaction: database.begin_read().map_err(Error::tree("read"))? })
@@ -166,6 +176,7 @@ impl Shared {
         let mut guard = self.journal();
         self.mend(&mut guard)?;
         let journal = guard.as_mut().ok_or(Error::Closed)?;
+        self.check_space(journal.length())?;
         let result = self.begin().and_then(|transaction| tree::make_durable(transaction, journal));
         if result.is_err() {
             self.mark_broken();
@@ -173,6 +184,17 @@ impl Shared {
             self.ensure_reserve();
         }
         result
+    }
+
+    /// Refuses a checkpoint that would not fit: half-way through, it would cost the open B-tree. The journal keeps
+    /// what is committed.
+    fn check_space(&self, journal: u64) -> Result<(), Error> {
+        let failed = || Error::io("make a checkpoint of", &self.directory);
+        let space = rustix::fs::statvfs(&self.directory).map_err(|e| failed()(e.into()))?;
+        if space.f_bavail.saturating_mul(space.f_frsize) < 2 * journal + CHECKPOINT_SPACE {
+            return Err(failed()(std::io::ErrorKind::StorageFull.into()));
+        }
+        Ok(())
     }
 
     /// What the background thread does: syncs the journal, or makes a checkpoint when it is long.

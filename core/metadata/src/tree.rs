@@ -48,14 +48,17 @@ pub(crate) fn open(directory: &Path) -> Result<(Database, Journal), Error> {
         format => format?,
     };
     let mut replayed = None;
-    let mut journal = Journal::open(&directory.join(JOURNAL), id, last, |_, changes| {
+    let journal = Journal::open(&directory.join(JOURNAL), id, last, |_, changes| {
         if replayed.is_none() {
             replayed = Some(database.begin_write().map_err(Error::tree("replay"))?);
         }
         replayed.as_ref().map_or(Ok(()), |transaction| replay(transaction, changes, &path))
     })?;
-    if let Some(transaction) = replayed {
-        make_durable(transaction, &mut journal)?;
+    if let Some(mut transaction) = replayed {
+        // Not durable: opening must work on a full disk, and the journal stays until the next checkpoint.
+        transaction.set_durability(redb::Durability::None).map_err(Error::tree("replay"))?;
+        set_last(&transaction, journal.last)?;
+        transaction.commit().map_err(Error::tree("replay"))?;
     }
     Ok((database, journal))
 }
@@ -94,6 +97,10 @@ fn create(directory: &Path, path: &Path) -> Result<(), Error> {
     transaction.commit().map_err(Error::tree("create"))?;
     drop(database);
     std::fs::rename(&unfinished, path).map_err(Error::io("create", path))?;
+    // So that the sync of the directory is for the journal's name too.
+    let journal = directory.join(JOURNAL);
+    let options = File::options().write(true).create(true).truncate(false).mode(0o600).clone();
+    options.open(&journal).map_err(Error::io("create", &journal))?;
     let parent = File::open(directory).map_err(Error::io("open", directory))?;
     parent.sync_all().map_err(Error::io("sync", directory))
 }

@@ -140,7 +140,8 @@ fn is_legacy_metadata(name: &str) -> bool {
 }
 
 fn entry_name(name: &[u8]) -> Result<String, LoadError> {
-    let refuse = || LoadError::Name(archive::escape(&name[..name.len().min(NAME_MAX)]));
+    let refuse =
+        || LoadError::Name(String::from_utf8_lossy(name).escape_debug().take(200).collect());
     let text = std::str::from_utf8(name).map_err(|_| refuse())?;
     clean(text).ok_or_else(refuse)
 }
@@ -176,8 +177,9 @@ fn resolve(directory: &str, path: &str) -> Option<String> {
     Some(parts.join("/"))
 }
 
+/// A path of a document for a message.
 fn shown(path: &str) -> String {
-    archive::escape(&path.as_bytes()[..path.len().min(NAME_MAX)])
+    path.chars().filter(|c| !c.is_control()).take(200).collect()
 }
 
 #[cfg(test)]
