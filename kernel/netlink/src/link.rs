@@ -69,6 +69,21 @@ pub struct VethSpec<'a> {
     pub peer_namespace: Option<BorrowedFd<'a>>,
 }
 
+/// What to change of a link; what is not set stays.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct LinkChange {
+    /// Bring it up.
+    pub up: bool,
+    /// Its hardware address.
+    pub mac: Option<Mac>,
+    /// Its MTU in bytes.
+    pub mtu: Option<u32>,
+    /// Its group.
+    pub group: Option<u32>,
+    /// The bridge, by index, whose port it becomes; 0 for none.
+    pub master: Option<u32>,
+}
+
 /// How a port of a bridge forwards.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct PortSpec {
@@ -146,6 +161,24 @@ impl Batch {
         let m = self.begin(RTM_NEWLINK, 0, "bring up", name.as_str());
         m.fixed(&ifinfomsg(0, UP, UP));
         m.put_text(IFLA_IFNAME, name.as_str());
+        m.end();
+    }
+
+    /// Changes several properties of a link in one message.
+    pub fn change_link(&mut self, index: u32, name: &str, change: LinkChange) {
+        let m = self.begin(RTM_SETLINK, 0, "change link", name);
+        let flag = if change.up { UP } else { 0 };
+        m.fixed(&ifinfomsg(index, flag, flag));
+        if let Some(mac) = change.mac {
+            m.put(IFLA_ADDRESS, &mac.bytes());
+        }
+        for (attribute, value) in
+            [(IFLA_MTU, change.mtu), (IFLA_GROUP, change.group), (IFLA_MASTER, change.master)]
+        {
+            if let Some(value) = value {
+                m.put_u32(attribute, value);
+            }
+        }
         m.end();
     }
 

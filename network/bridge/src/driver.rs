@@ -3,10 +3,11 @@
 use crate::error::{during, firewall as firewall_failed};
 use crate::firewall::{Firewall, Published};
 use crate::pool::NamespacePool;
-use crate::sandbox::Prepared;
+use crate::sandbox::FIRST;
+use crate::veth::{self, Bridge};
 use crate::{BridgeError, Endpoint, Network, Prefix, host};
 use netlink::address::Address;
-use netlink::link::{BridgeSpec, PortSpec, VethSpec};
+use netlink::link::BridgeSpec;
 use netlink::link_info::Link;
 use netlink::{Batch, InterfaceName, Mac, NetfilterSocket, RouteSocket};
 use rustix::io::Errno;
@@ -14,19 +15,6 @@ use std::collections::BTreeMap;
 use std::net::Ipv4Addr;
 use std::os::fd::OwnedFd;
 use std::sync::{Mutex, MutexGuard, PoisonError};
-
-/// The group of every veth that we make (`ip link show group 12648175`).
-const VETH_GROUP: u32 = 0x00c0_ffef;
-/// How often another random name is tried for a veth whose name is taken.
-const NAME_TRIES: usize = 4;
-
-/// A bridge that containers may be plugged into.
-#[derive(Debug, Clone)]
-struct Bridge {
-    index: u32,
-    icc: bool,
-    mtu: Option<u32>,
-}
 
 #[derive(Debug)]
 struct State {
@@ -128,11 +116,23 @@ impl Driver {
         sysctls: &[(String, String)],
     ) -> Result<OwnedFd, BridgeError> {
         // From the pool before the lock is taken: without a stock it takes a while.
-        let mut sandbox = self.pool.take().map_err(during("create", "sandbox"))?;
+        let with_pair = endpoints.iter().any(|endpoint| endpoint.interface.as_str() == FIRST);
+        let mut sandbox = self.pool.take(with_pair).map_err(during("create", "sandbox"))?;
         for endpoint in endpoints {
-            sandbox.next_interface(endpoint.has_ipv6())?;
-            self.state().plug(endpoint, &sandbox)?;
-            sandbox.furnish(endpoint)?;
+            let bridge = self.state().bridge_of(endpoint)?;
+            let waiting = sandbox.take_pair(&endpoint.interface);
+            match waiting {
+                Some(pair) => {
+                    sandbox.adapt(&pair, endpoint, bridge.mtu_of(endpoint))?;
+                    veth::plug_waiting(&mut self.state().route, &pair.host, &bridge, endpoint)?;
+                }
+                None => {
+                    sandbox.next_interface(endpoint.has_ipv6())?;
+                    let namespace = sandbox.namespace();
+                    veth::plug_new(&mut self.state().route, &bridge, endpoint, namespace)?;
+                    sandbox.furnish(endpoint)?;
+                }
+            }
         }
         sandbox.finish(sysctls)
     }
@@ -167,7 +167,7 @@ impl Driver {
             links.iter().filter(|l| ours(l).is_some() && !known(&l.name)).cloned().collect();
         // Ends that are in no bridge any more, and those in a bridge that goes.
         let lost = |link: &&Link| {
-            link.group == VETH_GROUP
+            link.group == veth::GROUP
                 && link.kind == "veth"
                 && (link.master == 0 || strays.iter().any(|s| s.index == link.master))
         };
@@ -288,36 +288,11 @@ impl State {
         self.route.run(batch).map_err(failed())
     }
 
-    /// Makes the veth pair of an endpoint, one end in its bridge and the other in the sandbox.
-    fn plug(&mut self, endpoint: &Endpoint, sandbox: &Prepared) -> Result<(), BridgeError> {
+    /// The bridge of an endpoint.
+    fn bridge_of(&self, endpoint: &Endpoint) -> Result<Bridge, BridgeError> {
         let link = endpoint.bridge.as_str();
-        let bridge = self
-            .bridges
-            .get(link)
-            .cloned()
-            .ok_or_else(|| BridgeError::UnknownBridge { link: link.to_owned() })?;
-        for tries in 1.. {
-            let name = random_veth_name();
-            let mut batch = Batch::new();
-            batch.create_veth(&VethSpec {
-                name: &name,
-                master: Some(bridge.index),
-                group: VETH_GROUP,
-                mtu: endpoint.mtu.or(bridge.mtu),
-                peer_name: &endpoint.interface,
-                peer_mac: Some(endpoint.mac),
-                peer_namespace: Some(sandbox.namespace()),
-            });
-            // Hairpin: with br_netfilter loaded, destination translation happens inside the bridge, and a container
-            // that asks for its own published port is sent back out of the port on which it came. Isolated: frames
-            // between two such ports never pass, whatever a packet filter says.
-            batch.set_port(&name, PortSpec { hairpin: true, isolated: !bridge.icc });
-            match self.route.run(batch) {
-                Err(error) if error.is_exists() && tries < NAME_TRIES => {}
-                result => return result.map_err(during("plug into bridge", link)),
-            }
-        }
-        Ok(())
+        let unknown = || BridgeError::UnknownBridge { link: link.to_owned() };
+        self.bridges.get(link).cloned().ok_or_else(unknown)
     }
 
     fn delete_links(&mut self, links: &[Link]) -> Result<(), BridgeError> {
@@ -331,27 +306,7 @@ impl State {
     }
 }
 
-fn random<const N: usize>() -> [u8; N] {
-    let mut bytes = [0; N];
-    // Fewer bytes than 256 always come in full, and the call cannot fail once the machine has booted.
-    let filled = rustix::rand::getrandom(&mut bytes[..], rustix::rand::GetRandomFlags::empty());
-    if filled != Ok(N) {
-        // A name that repeats is refused by the kernel and said so: nothing here is a secret.
-        let nanos = std::time::UNIX_EPOCH.elapsed().map_or(0, |t| t.as_nanos());
-        for (byte, value) in bytes.iter_mut().zip(nanos.to_le_bytes()) {
-            *byte = value;
-        }
-    }
-    bytes
-}
-
 /// A locally administered address such as Docker gives its bridges.
 fn random_mac() -> Mac {
-    Mac::from_ipv4(Ipv4Addr::from(random::<4>()))
-}
-
-/// `veth` and seven hexadecimal digits, as Docker names them.
-fn random_veth_name() -> InterfaceName {
-    let number = u32::from_ne_bytes(random::<4>()) >> 4;
-    InterfaceName::parse(&format!("veth{number:07x}")).expect("eleven letters and digits")
+    Mac::from_ipv4(Ipv4Addr::from(veth::random::<4>()))
 }

@@ -28,6 +28,7 @@ pub mod host;
 mod network;
 pub mod pool;
 mod sandbox;
+mod veth;
 
 pub use driver::Driver;
 pub use error::BridgeError;

@@ -2,10 +2,12 @@
 
 use crate::error::during;
 use crate::host::{read_sysctl, write_sysctl};
+use crate::veth::{self, HostEnd};
 use crate::{BridgeError, Endpoint};
 use netlink::address::Address;
+use netlink::link::LinkChange;
 use netlink::route::Route;
-use netlink::{Batch, Namespace, NetlinkError, RouteSocket};
+use netlink::{Batch, InterfaceName, Namespace, NetlinkError, RouteSocket};
 use std::fs::File;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::fs::FileExt;
@@ -17,6 +19,19 @@ const USUAL: [(&str, &str); 2] =
 
 /// The setting that a new interface of the namespace begins with.
 const DEFAULT_DISABLE_IPV6: &str = "/proc/sys/net/ipv6/conf/default/disable_ipv6";
+const FIRST_DISABLE_IPV6: &str = "/proc/sys/net/ipv6/conf/eth0/disable_ipv6";
+
+/// The name of the interface that is made ahead: what the first interface of nearly every container is called.
+pub(crate) const FIRST: &str = "eth0";
+
+/// A veth pair that waits: its end in the namespace is [`FIRST`], up, without IPv6 and addresses.
+#[derive(Debug)]
+pub(crate) struct Pair {
+    pub(crate) host: HostEnd,
+    inside: u32,
+    /// As [`Prepared::disable_ipv6`], of this interface.
+    disable_ipv6: Option<File>,
+}
 
 /// A namespace with its loopback up, in which new interfaces begin without IPv6.
 #[derive(Debug)]
@@ -27,6 +42,7 @@ pub(crate) struct Prepared {
     disable_ipv6: Option<File>,
     /// The sysctls of [`USUAL`] that have been set: index, and the value from before.
     set_ahead: Vec<(usize, String)>,
+    pair: Option<Pair>,
 }
 
 impl Prepared {
@@ -39,7 +55,26 @@ impl Prepared {
             socket.run(batch)?;
             Ok((socket, begin_without_ipv6(), set_usual_sysctls()))
         })?;
-        Ok(Self { namespace, socket, disable_ipv6, set_ahead })
+        Ok(Self { namespace, socket, disable_ipv6, set_ahead, pair: None })
+    }
+
+    /// Makes a veth pair ahead, its other end in the namespace of `host`.
+    pub(crate) fn add_pair(&mut self, host: &mut RouteSocket) -> Result<(), NetlinkError> {
+        let name = InterfaceName::parse(FIRST).expect("a constant that is a name");
+        let host = veth::make_waiting(host, &name, self.namespace.as_fd())?;
+        let inside = self.socket.link(FIRST)?.index;
+        let mut batch = Batch::new();
+        batch.set_up(inside, FIRST, true);
+        self.socket.run(batch)?;
+        let disable_ipv6 =
+            self.namespace.run(|| Ok(File::options().write(true).open(FIRST_DISABLE_IPV6).ok()))?;
+        self.pair = Some(Pair { host, inside, disable_ipv6 });
+        Ok(())
+    }
+
+    /// The pair that was made ahead, for an interface of its name.
+    pub(crate) fn take_pair(&mut self, interface: &InterfaceName) -> Option<Pair> {
+        self.pair.take_if(|_| interface.as_str() == FIRST)
     }
 
     pub(crate) fn namespace(&self) -> BorrowedFd<'_> {
@@ -49,22 +84,40 @@ impl Prepared {
     /// Says whether the interface that is made next has IPv6: only one with an address of it, so that no container
     /// talks over link-local addresses that nobody gave it.
     pub(crate) fn next_interface(&self, ipv6: bool) -> Result<(), BridgeError> {
-        let Some(file) = &self.disable_ipv6 else { return Ok(()) };
-        let value = if ipv6 { "0" } else { "1" };
-        file.write_all_at(value.as_bytes(), 0).map_err(|source| BridgeError::Sysctl {
-            name: "net.ipv6.conf.default.disable_ipv6".to_owned(),
-            value: value.to_owned(),
-            source,
-        })
+        disable_ipv6(self.disable_ipv6.as_ref(), "default", !ipv6)
+    }
+
+    /// Gives an interface that was made ahead what its endpoint says.
+    pub(crate) fn adapt(
+        &mut self,
+        pair: &Pair,
+        endpoint: &Endpoint,
+        mtu: Option<u32>,
+    ) -> Result<(), BridgeError> {
+        let change = LinkChange { up: true, mac: Some(endpoint.mac), mtu, ..LinkChange::default() };
+        let mut batch = Batch::new();
+        batch.change_link(pair.inside, FIRST, change);
+        if endpoint.has_ipv6() {
+            disable_ipv6(pair.disable_ipv6.as_ref(), FIRST, false)?;
+        }
+        self.settle(endpoint, pair.inside, batch)
     }
 
     /// Brings an interface up that has just been made in the namespace, with its addresses and routes.
     pub(crate) fn furnish(&mut self, endpoint: &Endpoint) -> Result<(), BridgeError> {
         let name = endpoint.interface.as_str();
-        let failed = || during("set up interface", name);
-        let link = self.socket.link(name).map_err(failed())?.index;
+        let link = self.socket.link(name).map_err(during("set up interface", name))?.index;
         let mut batch = Batch::new();
         batch.set_up(link, name, true);
+        self.settle(endpoint, link, batch)
+    }
+
+    fn settle(
+        &mut self,
+        endpoint: &Endpoint,
+        link: u32,
+        mut batch: Batch,
+    ) -> Result<(), BridgeError> {
         for prefix in &endpoint.addresses {
             let (address, prefix) = (prefix.address(), prefix.length());
             batch.add_address(Address { link, address, prefix });
@@ -72,7 +125,8 @@ impl Prepared {
         for gateway in &endpoint.gateways {
             batch.add_route(Route::default_over(*gateway, link));
         }
-        self.socket.run(batch).map_err(failed())
+        let name = endpoint.interface.as_str();
+        self.socket.run(batch).map_err(during("set up interface", name))
     }
 
     /// Ends the preparation: sets the sysctls, and takes back what was set ahead and is not wanted.
@@ -105,6 +159,17 @@ impl Prepared {
             .run(|| Ok(sysctls.iter().try_for_each(|(name, value)| write_sysctl(name, value))))
             .map_err(during("enter", "sandbox"))?
     }
+}
+
+/// Writes a `disable_ipv6`, if there is one to write.
+fn disable_ipv6(file: Option<&File>, interface: &str, disable: bool) -> Result<(), BridgeError> {
+    let Some(file) = file else { return Ok(()) };
+    let value = if disable { "1" } else { "0" };
+    file.write_all_at(value.as_bytes(), 0).map_err(|source| BridgeError::Sysctl {
+        name: format!("net.ipv6.conf.{interface}.disable_ipv6"),
+        value: value.to_owned(),
+        source,
+    })
 }
 
 /// Where procfs is read-only or the kernel has no IPv6, interfaces are left as the kernel makes them.

@@ -59,8 +59,10 @@ impl Host {
     }
 
     fn links(&self) -> Vec<String> {
-        let mut socket = self.namespace.route_socket().unwrap();
-        socket.links().unwrap().into_iter().map(|link| link.name).collect()
+        // Those that wait in the worker's pool are not counted.
+        const WAITING: u32 = 0x00c0_ffee;
+        let links = self.namespace.route_socket().unwrap().links().unwrap();
+        links.into_iter().filter(|link| link.group != WAITING).map(|link| link.name).collect()
     }
 
     fn stop(self) -> Namespace {

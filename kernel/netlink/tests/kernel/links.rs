@@ -2,7 +2,7 @@
 
 use crate::support::{in_a_new_namespace, json, name};
 use netlink::address::Address;
-use netlink::link::{BridgeSpec, PortSpec, VethSpec};
+use netlink::link::{BridgeSpec, LinkChange, PortSpec, VethSpec};
 use netlink::route::Route;
 use netlink::{Batch, Mac, Namespace, NetlinkError, RouteSocket};
 use rustix::io::Errno;
@@ -129,7 +129,21 @@ fn links_are_renamed_moved_between_bridges_and_deleted() {
         let link = socket.find_link_by_index(link.index).unwrap().unwrap();
         assert_eq!((link.name.as_str(), link.master, link.up), ("c", bridge.index, false));
         let mut batch = Batch::new();
-        batch.set_master(link.index, "c", 0);
+        let change = LinkChange {
+            up: true,
+            mac: Some(Mac::parse("02:42:00:00:00:09").unwrap()),
+            mtu: Some(1300),
+            group: Some(9),
+            master: Some(0),
+        };
+        batch.change_link(link.index, "c", change);
+        batch.change_link(link.index, "c", LinkChange::default());
+        socket.run(batch).unwrap();
+        let link = socket.link("c").unwrap();
+        assert_eq!((link.up, link.mtu, link.group, link.master), (true, 1300, 9, 0));
+        assert_eq!(link.mac, [2, 0x42, 0, 0, 0, 9]);
+        let mut batch = Batch::new();
+        batch.set_master(link.index, "c", bridge.index);
         batch.delete_link(link.index, "c");
         batch.delete_link(bridge.index, "br0");
         socket.run(batch).unwrap();

@@ -151,7 +151,9 @@ pub(crate) fn json(command: &[&str]) -> serde_json::Value {
     serde_json::from_str(&output(command)).unwrap()
 }
 
-/// The names of the host's links.
+/// The names of the host's links, without those that wait in a pool.
 pub(crate) fn links() -> Vec<String> {
-    RouteSocket::open().unwrap().links().unwrap().into_iter().map(|link| link.name).collect()
+    const WAITING: u32 = 0x00c0_ffee;
+    let links = RouteSocket::open().unwrap().links().unwrap();
+    links.into_iter().filter(|link| link.group != WAITING).map(|link| link.name).collect()
 }
