@@ -298,23 +298,28 @@ fn only_devices_that_a_rule_allows_can_be_opened() {
 
 #[test]
 fn an_engine_in_a_group_of_its_own_limits_groups_below_it() {
-    if std::env::var_os("COFFER_TEST_NESTED").is_some() {
-        let parent = cgroups::Layout::detect().unwrap().parent("docker").unwrap();
+    if let Some(name) = std::env::var_os("COFFER_TEST_NESTED") {
+        let name = name.into_string().unwrap();
+        let parent = cgroups::Layout::detect().unwrap().parent(&name).unwrap();
         let resources = Resources { pids: Some(Pids { limit: Some(9) }), ..Resources::default() };
         let group = parent.create("inner", &resources).unwrap();
+        assert_eq!(group.stats().unwrap().pids.unwrap().limit, Some(9));
         let mut child = shell(&group, "read end");
         assert_eq!(group.pids().unwrap(), [child.id().cast_signed()]);
         group.kill(SOON).unwrap();
         child.wait().unwrap();
+        // The groups stay for the outer test to see.
         return;
     }
     let host = Host::new();
     let group = host.create("engine");
     let test = "an_engine_in_a_group_of_its_own_limits_groups_below_it";
-    let binary = std::env::current_exe().unwrap();
-    let script = format!("COFFER_TEST_NESTED=1 exec {} --exact {test} >&2", binary.display());
+    let (name, binary) = (format!("nested-{}", host.path), std::env::current_exe().unwrap());
+    let script = format!("COFFER_TEST_NESTED={name} exec {} --exact {test} >&2", binary.display());
     assert!(shell(&group, &script).wait().unwrap().success());
-    assert_eq!(host.file("engine/docker/inner", "pids.max"), "9");
+    assert_eq!(host.file(&format!("engine/{name}/inner"), "pids.max"), "9");
+    group.delete(SOON).unwrap();
+    assert!(!host.parent().exists("engine").unwrap());
 }
 
 #[test]

@@ -1,7 +1,7 @@
 //! Groups of the real host for tests, and children that join them.
 
 use cgroups::{Base, Group, Join, Layout, Mode, Parent, Resources};
-use std::os::fd::AsRawFd;
+use std::os::fd::{AsRawFd, OwnedFd};
 use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -83,11 +83,13 @@ pub(crate) fn shell(group: &Group, script: &str) -> Child {
     let join = group.join().unwrap();
     let join_line = match &join {
         Join::V2(dir) => format!("echo 0 > /proc/{process}/fd/{}/cgroup.procs", dir.as_raw_fd()),
-        Join::V1 { tasks, .. } => {
-            let line = |fd: &std::os::fd::OwnedFd| {
-                format!("echo 0 > /proc/{process}/fd/{}", fd.as_raw_fd())
+        Join::V1 { tasks, unified } => {
+            let line = |fd: &OwnedFd, file: &str| {
+                format!("echo 0 > /proc/{process}/fd/{}{file}", fd.as_raw_fd())
             };
-            tasks.iter().map(line).collect::<Vec<_>>().join(" && ")
+            let unified = unified.iter().map(|fd| line(fd, "/cgroup.procs"));
+            let lines: Vec<_> = tasks.iter().map(|fd| line(fd, "")).chain(unified).collect();
+            lines.join(" && ")
         }
     };
     let mut child = Command::new("/bin/sh")
