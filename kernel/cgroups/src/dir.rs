@@ -5,7 +5,7 @@ use rustix::fs::{AtFlags, FileType, Mode, OFlags};
 use rustix::io::Errno;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
-/// The most that is read of one file. The longest in use is `cpuset`-free `memory.stat`, with 2 kB.
+/// The most that is read of one file; `memory.stat` has 2 kB, `cgroup.procs` a line per process.
 const MAX_READ: usize = 1 << 20;
 /// Groups are not looked for deeper than this below a container's.
 const MAX_DEPTH: usize = 32;
@@ -26,7 +26,7 @@ pub(crate) fn check_name(name: &str) -> Result<(), CgroupError> {
     let safe =
         |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'.' | b'-' | b':' | b'@');
     let good = (1..=255).contains(&name.len()) && !name.starts_with('.') && name.bytes().all(safe);
-    // A dot would make names like memory.max possible.
+    // Names of this form are the kernel's own files.
     if good && !name.starts_with("cgroup.") {
         Ok(())
     } else {
