@@ -4,6 +4,7 @@
 
 use crate::BridgeError;
 use std::fs;
+use std::io::Write as _;
 use std::path::{Path, PathBuf};
 
 /// Turns forwarding of IPv4 on. Answers true when it was off before: then nobody else relies on it, and whatever
@@ -19,9 +20,9 @@ pub fn ensure_ipv6_forwarding() -> Result<bool, BridgeError> {
         return Ok(false);
     }
     for name in accepting_links() {
-        // A link that vanishes meanwhile needs nothing.
         let path = Path::new("/proc/sys/net/ipv6/conf").join(&name).join("accept_ra");
-        match fs::write(&path, "2") {
+        match write_file(&path, "2") {
+            // A link that vanishes meanwhile needs nothing.
             Err(source) if source.kind() != std::io::ErrorKind::NotFound => {
                 let name = format!("net.ipv6.conf.{name}.accept_ra");
                 return Err(BridgeError::Sysctl { name, value: "2".to_owned(), source });
@@ -92,11 +93,16 @@ pub(crate) fn read_sysctl(name: &str) -> Option<String> {
 pub(crate) fn write_sysctl(name: &str, value: &str) -> Result<(), BridgeError> {
     let path = sysctl_path(name)
         .ok_or_else(|| BridgeError::NotNetworkSysctl { name: name.chars().take(80).collect() })?;
-    fs::write(path, value).map_err(|source| BridgeError::Sysctl {
+    write_file(&path, value).map_err(|source| BridgeError::Sysctl {
         name: name.to_owned(),
         value: value.chars().take(80).collect(),
         source,
     })
+}
+
+/// Writes a file of procfs, which is neither made nor cut: the worker's walls allow writing and no more.
+fn write_file(path: &Path, value: &str) -> std::io::Result<()> {
+    fs::File::options().write(true).open(path)?.write_all(value.as_bytes())
 }
 
 #[cfg(test)]

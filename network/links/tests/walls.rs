@@ -1,0 +1,117 @@
+//! The worker behind its walls: a process of its own with the capabilities, files and system calls that
+//! `sandbox::Confinement` leaves to it, which must be enough for every request.
+//!
+//! Without the test harness, since a process can only be confined as long as it has one thread.
+
+#![expect(clippy::unwrap_used, reason = "a test whose preparation fails has failed")]
+
+use messages::control::{Control, Role};
+use messages::network::{Bridge, Endpoint, Prefix, Reply, Request};
+use netlink::{Batch, Namespace, RouteSocket};
+use sandbox::{Confinement, Directories};
+use std::net::IpAddr;
+use std::os::fd::{AsFd, OwnedFd};
+use std::process::{Child, Command, Stdio};
+use transport::{Connection, Kind, decode, encode, pair};
+
+/// CAP_NET_ADMIN (12) and CAP_SYS_ADMIN (21).
+const CAPABILITIES: u64 = 1 << 12 | 1 << 21;
+
+fn main() {
+    if std::env::args().nth(1).as_deref() == Some("worker") {
+        be_the_worker();
+    } else {
+        every_request_works_behind_the_walls();
+    }
+}
+
+fn be_the_worker() {
+    let control = std::io::stdin().as_fd().try_clone_to_owned().unwrap();
+    let root = std::env::temp_dir();
+    let directories = Directories { data_root: root.clone(), exec_root: root };
+    Confinement::of(Role::Network, &directories, (0, 0)).enter().unwrap();
+    links::serve(control, 2).unwrap();
+}
+
+/// Starts the worker in a namespace that plays the host; answers it with its control socket and the engine's end.
+fn start() -> (Child, Connection, Connection) {
+    let (ours, theirs) = pair().unwrap();
+    let (_host, child) = Namespace::create(|| {
+        let mut batch = Batch::new();
+        batch.set_up(1, "lo", true);
+        RouteSocket::open()?.run(batch)?;
+        let mut command = Command::new(std::env::current_exe().unwrap());
+        Ok(command.arg("worker").stdin(Stdio::from(theirs)).spawn().unwrap())
+    })
+    .unwrap();
+    let control = Connection::from(ours);
+    let (ours, theirs) = pair().unwrap();
+    let peer = encode(&Control::Peer(Role::Api)).unwrap();
+    control.send(Kind::Oneway, 0, &peer, &[theirs.as_fd()]).unwrap();
+    (child, control, ours.into())
+}
+
+fn ask(engine: &Connection, request: Request) -> (Reply, Vec<OwnedFd>) {
+    engine.send(Kind::Request, 1, &encode(&request).unwrap(), &[]).unwrap();
+    let frame = engine.receive().unwrap().unwrap();
+    if frame.kind != Kind::Success {
+        let failure: spec::Failure = decode(&frame.payload).unwrap();
+        panic!("{request:?}: {failure}");
+    }
+    (decode(&frame.payload).unwrap(), frame.descriptors)
+}
+
+fn ip(text: &str) -> IpAddr {
+    text.parse().unwrap()
+}
+
+fn every_request_works_behind_the_walls() {
+    let (mut child, control, engine) = start();
+    let gateways = vec![
+        Prefix { address: ip("172.17.0.1"), length: 16 },
+        Prefix { address: ip("fd00:17::1"), length: 64 },
+    ];
+    let bridge = |link: &str| Bridge {
+        link: link.into(),
+        gateways: gateways.clone(),
+        mtu: Some(1400),
+        icc: false,
+        masquerade: true,
+        internal: false,
+    };
+    ask(&engine, Request::EnsureBridge(bridge("docker0")));
+    // More than the pool holds, so that some are made ahead and some at once.
+    for _ in 0..4 {
+        let endpoint = Endpoint {
+            bridge: "docker0".into(),
+            interface: "eth0".into(),
+            mac: [2, 0x42, 172, 17, 0, 2],
+            addresses: vec![
+                Prefix { address: ip("172.17.0.2"), length: 16 },
+                Prefix { address: ip("fd00:17::2"), length: 64 },
+            ],
+            gateways: vec![ip("172.17.0.1"), ip("fd00:17::1")],
+            mtu: None,
+        };
+        let sysctls = vec![("net.ipv4.conf.eth0.forwarding".to_owned(), "1".to_owned())];
+        let request = Request::CreateSandbox { endpoints: vec![endpoint], sysctls };
+        let (_, mut fds) = ask(&engine, request);
+        let inside = Namespace::from_fd(fds.pop().unwrap());
+        let eth0 = inside.route_socket().unwrap().link("eth0").unwrap();
+        assert_eq!((eth0.up, eth0.mtu), (true, 1400));
+    }
+    ask(&engine, Request::CreateSandbox { endpoints: vec![], sysctls: vec![] });
+    ask(&engine, Request::HostRoutes);
+    assert_eq!(capabilities(&child), CAPABILITIES);
+    ask(&engine, Request::Reconcile { bridges: vec![] });
+    ask(&engine, Request::RemoveBridge { link: "docker0".into() });
+    control.send(Kind::Oneway, 0, &encode(&Control::Stop).unwrap(), &[]).unwrap();
+    assert!(child.wait().unwrap().success());
+}
+
+/// The permitted capabilities of a process.
+fn capabilities(child: &Child) -> u64 {
+    let status = std::fs::read_to_string(format!("/proc/{}/status", child.id())).unwrap();
+    let line = status.lines().find_map(|line| line.strip_prefix("CapPrm:")).unwrap();
+    u64::from_str_radix(line.trim(), 16).unwrap()
+}
