@@ -67,23 +67,22 @@ impl Driver {
     /// Makes a bridge with its rules, or brings one of ours into this form. A bridge that somebody else made is used
     /// as it is: it gets the addresses that it lacks, and loses nothing.
     pub fn ensure_bridge(&self, network: &Network) -> Result<(), BridgeError> {
-        if !network.internal {
-            let ipv6 = network.gateways.iter().any(|prefix| prefix.address().is_ipv6());
-            let was_off = host::ensure_ipv4_forwarding()?;
-            if ipv6 {
-                host::ensure_ipv6_forwarding()?;
-            }
-            if was_off {
-                self.state().firewall.drop_others();
-            }
-        }
         let mut state = self.state();
         let state = &mut *state;
         let link = state.ensure_link(network)?;
         let bridge = Bridge { index: link.index, icc: network.icc, mtu: network.mtu };
         state.bridges.insert(link.name, bridge);
-        state.firewall.set_network(network.clone());
-        state.firewall.apply(&mut state.filter)
+        let families: &[bool] = match network.has_ipv6() {
+            _ if network.internal => &[],
+            true => &[false, true],
+            false => &[false],
+        };
+        // Nobody else relies on forwarding where it is off. The rules come first: nothing is forwarded without them.
+        for ipv6 in families.iter().filter(|ipv6| !host::forwards(**ipv6)) {
+            state.firewall.drop_others(*ipv6);
+        }
+        state.firewall.ensure_network(&mut state.filter, network)?;
+        families.iter().try_for_each(|ipv6| host::ensure_forwarding(*ipv6))
     }
 
     /// Removes a bridge of ours and its rules; of somebody else's bridge only the rules. A bridge into which
@@ -103,10 +102,7 @@ impl Driver {
             state.delete_links(std::slice::from_ref(bridge))?;
         }
         state.bridges.remove(name);
-        if state.firewall.remove_network(name) {
-            state.firewall.apply(&mut state.filter)?;
-        }
-        Ok(())
+        state.firewall.remove_networks(&mut state.filter, |link| link == name)
     }
 
     /// Makes a sandbox with these interfaces and sysctls. It lives as long as the descriptor, or a process in it.
@@ -175,11 +171,7 @@ impl Driver {
         gone.extend(strays.iter().cloned());
         state.delete_links(&gone)?;
         state.bridges.retain(|name, _| known(name));
-        let rules: Vec<String> = state.firewall.networks().map(|n| n.link.to_string()).collect();
-        for link in rules.iter().filter(|link| !known(link)) {
-            state.firewall.remove_network(link);
-        }
-        state.firewall.apply(&mut state.filter)?;
+        state.firewall.remove_networks(&mut state.filter, |link| !known(link))?;
         Ok(strays.into_iter().map(|link| link.name).collect())
     }
 
@@ -227,7 +219,7 @@ impl State {
                 (link, is_ours)
             }
         };
-        if network.gateways.iter().any(|prefix| prefix.address().is_ipv6()) {
+        if network.has_ipv6() {
             host::allow_ipv6(name)?;
         }
         self.adjust_addresses(network, &link, is_ours)?;

@@ -8,7 +8,7 @@
 //! forward (filter)      established: accept
 //!                       by the bridge it goes to:    in-<bridge>   published or same bridge with icc: accept, else drop
 //!                       by the bridge it comes from: out-<bridge>  internal: drop, else accept
-//!                       policy: drop when nobody forwarded before us, else accept
+//!                       neither is ours: drop, if the host did not forward that family before us; else pass
 //! postrouting (srcnat)  from a network to elsewhere: masquerade
 //!                       from a network, or from loopback, to a published port of it: masquerade
 //! ```
@@ -30,6 +30,13 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 /// The name of our table; its family is inet.
 pub const TABLE: &str = "coffer";
+
+/// An empty chain that says which form of rules this is: a later engine replaces what an earlier one left. To be
+/// counted up with every change of the rules.
+const LAYOUT: &str = "layout-1";
+/// The chains that drop packets of IPv4, and of IPv6, between links that are none of ours. That they are there is how
+/// the next engine knows.
+const OTHERS: [&str; 2] = ["others-ipv4", "others-ipv6"];
 
 const SETS: [Set<'static>; 6] = [
     Set { name: "open4", kind: SetKind::Destinations, ipv6: false },
@@ -131,7 +138,10 @@ fn parse_ip(bytes: &[u8]) -> Option<IpAddr> {
 pub struct Firewall {
     networks: BTreeMap<String, Network>,
     published: BTreeSet<Published>,
-    drop_others: bool,
+    /// Whether packets of IPv4, and of IPv6, between links that are none of ours are dropped.
+    drop_others: [bool; 2],
+    /// The kernel has had these rules.
+    applied: bool,
 }
 
 impl Firewall {
@@ -151,8 +161,9 @@ impl Firewall {
             Err(error) if lacks_nftables(&error) => return Ok(adopted),
             Err(error) => return Err(failed(error)),
         };
-        adopted.drop_others =
-            chains.iter().any(|c| c.name == "forward" && c.policy == Some(Policy::Drop));
+        let has = |name: &str| chains.iter().any(|chain| chain.name == name);
+        adopted.drop_others = OTHERS.map(has);
+        adopted.applied = has(LAYOUT);
         if !chains.is_empty() {
             for map in ["at4", "at6", "any4", "any6"] {
                 let elements = match socket.elements(Family::Inet, TABLE, map) {
@@ -168,19 +179,45 @@ impl Firewall {
         Ok(adopted)
     }
 
-    /// Says what becomes of packets between links that are none of ours: dropped, or left to others' rules.
-    pub fn drop_others(&mut self) {
-        self.drop_others = true;
+    /// Drops packets of a family between links that are none of ours, from the next change on.
+    pub fn drop_others(&mut self, ipv6: bool) {
+        if !std::mem::replace(&mut self.drop_others[usize::from(ipv6)], true) {
+            self.applied = false;
+        }
     }
 
-    /// Adds a network, or changes it; [`Firewall::apply`] makes it so.
-    pub fn set_network(&mut self, network: Network) {
-        self.networks.insert(network.link.to_string(), network);
+    /// Adds a network, or changes it. Nothing is sent when the kernel has its rules already.
+    pub fn ensure_network(
+        &mut self,
+        socket: &mut NetfilterSocket,
+        network: &Network,
+    ) -> Result<(), BridgeError> {
+        let link = network.link.as_str();
+        let known = self.networks.get(link).is_some_and(|known| known.is_filtered_like(network));
+        self.networks.insert(link.to_owned(), network.clone());
+        if known && self.applied && self.is_there(socket, link)? {
+            return Ok(());
+        }
+        self.apply(socket)
     }
 
-    /// Removes a network; [`Firewall::apply`] makes it so.
-    pub fn remove_network(&mut self, link: &str) -> bool {
-        self.networks.remove(link).is_some()
+    /// Somebody may have flushed the whole rule set; somebody who changed a part of it has a reason.
+    fn is_there(&self, socket: &mut NetfilterSocket, link: &str) -> Result<bool, BridgeError> {
+        let chains = socket.chains(Family::Inet, TABLE).map_err(failed)?;
+        let (inward, outward) = chain_names(link);
+        let wanted = [LAYOUT, &inward, &outward];
+        Ok(wanted.iter().all(|name| chains.iter().any(|chain| chain.name == *name)))
+    }
+
+    /// Removes networks, and with them their rules; answers at once when none of them is known.
+    pub fn remove_networks(
+        &mut self,
+        socket: &mut NetfilterSocket,
+        gone: impl Fn(&str) -> bool,
+    ) -> Result<(), BridgeError> {
+        let before = self.networks.len();
+        self.networks.retain(|link, _| !gone(link));
+        if self.networks.len() < before { self.apply(socket) } else { Ok(()) }
     }
 
     /// The networks, by the names of their bridges.
@@ -194,8 +231,11 @@ impl Firewall {
     }
 
     /// Replaces the whole table in one transaction.
-    pub fn apply(&self, socket: &mut NetfilterSocket) -> Result<(), BridgeError> {
-        socket.commit(self.transaction()).map_err(failed)
+    pub fn apply(&mut self, socket: &mut NetfilterSocket) -> Result<(), BridgeError> {
+        self.applied = false;
+        socket.commit(self.transaction()).map_err(failed)?;
+        self.applied = true;
+        Ok(())
     }
 
     /// Publishes ports, all or none: ports of one host address are given once.
@@ -249,7 +289,7 @@ impl Firewall {
 
     /// Commits a change of elements; the change is in `published` already.
     fn commit_ports(
-        &self,
+        &mut self,
         socket: &mut NetfilterSocket,
         transaction: Transaction,
         ports: &[Published],
@@ -279,7 +319,8 @@ impl Firewall {
             guard(&mut t, network);
             translate_source(&mut t, network);
             let link = network.link.as_str();
-            for (map, chain) in [(INGRESS, format!("in-{link}")), (EGRESS, format!("out-{link}"))] {
+            let (inward, outward) = chain_names(link);
+            for (map, chain) in [(INGRESS, inward), (EGRESS, outward)] {
                 t.add_elements(map.name, &[Element::link(link, Verdict::Jump(chain))]);
             }
         }
@@ -307,14 +348,24 @@ impl Firewall {
         let loopback = Rule::new().destination(Ipv6Addr::LOCALHOST.into(), 128);
         t.add_rule("output", &loopback.verdict(Verdict::Return));
         t.add_rule("output", &Rule::new().to_this_host().jump("ports"));
-        let policy = if self.drop_others { Policy::Drop } else { Policy::Accept };
-        let forward = BaseChain { policy, ..base(ChainKind::Filter, Hook::Forward, 0) };
-        t.add_base_chain("forward", forward);
+        t.add_base_chain("forward", base(ChainKind::Filter, Hook::Forward, 0));
         t.add_rule("forward", &Rule::new().established().accept());
         t.add_rule("forward", &Rule::new().output_decides(INGRESS.name));
         t.add_rule("forward", &Rule::new().input_decides(EGRESS.name));
+        for ipv6 in [false, true].into_iter().filter(|ipv6| self.drop_others[usize::from(*ipv6)]) {
+            let chain = OTHERS[usize::from(ipv6)];
+            t.add_chain(chain);
+            t.add_rule(chain, &Rule::new().of_family(ipv6).counter().drop());
+            t.add_rule("forward", &Rule::new().jump(chain));
+        }
+        t.add_chain(LAYOUT);
         t.add_base_chain("postrouting", base(ChainKind::Nat, Hook::Postrouting, 100));
     }
+}
+
+/// The chains of a network: for what goes to it, and for what comes from it.
+fn chain_names(link: &str) -> (String, String) {
+    (format!("in-{link}"), format!("out-{link}"))
 }
 
 fn base(kind: ChainKind, hook: Hook, priority: i32) -> BaseChain {
@@ -328,7 +379,7 @@ fn add(t: &mut Transaction, (set, element): (&'static str, Element)) {
 /// What may be forwarded to and from a network.
 fn filter(t: &mut Transaction, network: &Network) {
     let link = network.link.as_str();
-    let (inward, outward) = (format!("in-{link}"), format!("out-{link}"));
+    let (inward, outward) = chain_names(link);
     t.add_chain(&inward);
     if !network.internal {
         t.add_rule(&inward, &Rule::new().destination_in(false, "open4").accept());

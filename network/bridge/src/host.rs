@@ -7,17 +7,23 @@ use std::fs;
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
 
-/// Turns forwarding of IPv4 on. Answers true when it was off before: then nobody else relies on it, and whatever
-/// is not ours should not begin to be forwarded because of us.
-pub fn ensure_ipv4_forwarding() -> Result<bool, BridgeError> {
-    ensure("net.ipv4.ip_forward")
+/// Whether the host forwards packets of a family.
+pub fn forwards(ipv6: bool) -> bool {
+    read_sysctl(if ipv6 { IPV6 } else { IPV4 }).as_deref() == Some("1")
 }
 
-/// Turns forwarding of IPv6 on. A host that forwards stops to take router advertisements, and so would lose its own
-/// default route; links that take them now are told to go on (accept_ra 2), before forwarding begins.
-pub fn ensure_ipv6_forwarding() -> Result<bool, BridgeError> {
-    if read_sysctl("net.ipv6.conf.all.forwarding").as_deref() == Some("1") {
-        return Ok(false);
+const IPV4: &str = "net.ipv4.ip_forward";
+const IPV6: &str = "net.ipv6.conf.all.forwarding";
+
+/// Lets the host forward packets of a family, if it does not. A host that forwards IPv6 stops to take router
+/// advertisements, and so would lose its own default route; links that take them now are told to go on (accept_ra 2),
+/// before forwarding begins.
+pub fn ensure_forwarding(ipv6: bool) -> Result<(), BridgeError> {
+    if forwards(ipv6) {
+        return Ok(());
+    }
+    if !ipv6 {
+        return write_sysctl(IPV4, "1");
     }
     for name in accepting_links() {
         let path = Path::new("/proc/sys/net/ipv6/conf").join(&name).join("accept_ra");
@@ -30,7 +36,7 @@ pub fn ensure_ipv6_forwarding() -> Result<bool, BridgeError> {
             _ => {}
         }
     }
-    ensure("net.ipv6.conf.all.forwarding")
+    write_sysctl(IPV6, "1")
 }
 
 /// Lets a link have IPv6 addresses on a host whose links begin without.
@@ -54,13 +60,6 @@ fn accepting_links() -> Vec<String> {
         .filter_map(|entry| entry.file_name().into_string().ok())
         .filter(|name| name != "all" && name != "lo")
         .collect()
-}
-
-fn ensure(name: &str) -> Result<bool, BridgeError> {
-    if read_sysctl(name).as_deref() == Some("1") {
-        return Ok(false);
-    }
-    write_sysctl(name, "1").map(|()| true)
 }
 
 /// The file of a dotted name under `net.`; dots within an interface name are written as slashes, as sysctl(8) has it.

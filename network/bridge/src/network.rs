@@ -66,6 +66,23 @@ pub struct Network {
     pub internal: bool,
 }
 
+impl Network {
+    pub(crate) fn has_ipv6(&self) -> bool {
+        self.gateways.iter().any(|prefix| prefix.address.is_ipv6())
+    }
+
+    /// Whether two networks are filtered alike: everything but the MTU, and whatever the order of the gateways.
+    pub(crate) fn is_filtered_like(&self, other: &Self) -> bool {
+        let gateways = |network: &Self| {
+            let mut all = network.gateways.clone();
+            all.sort_unstable();
+            all
+        };
+        let flags = |network: &Self| (network.icc, network.masquerade, network.internal);
+        self.link == other.link && flags(self) == flags(other) && gateways(self) == gateways(other)
+    }
+}
+
 const MARK: &str = "coffer bridge";
 
 impl Network {

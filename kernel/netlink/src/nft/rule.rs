@@ -119,6 +119,11 @@ impl Rule {
         self.then(Expression::Meta(Meta::Family, 0)).compare(vec![family], false)
     }
 
+    /// The packet is one of IPv4, or of IPv6.
+    pub fn of_family(self, ipv6: bool) -> Self {
+        self.family(any(ipv6))
+    }
+
     /// The transport protocol is this one (6 TCP, 17 UDP, 132 SCTP, 1 ICMP, 58 ICMPv6).
     pub fn transport(self, protocol: u8) -> Self {
         self.then(Expression::Meta(Meta::Transport, 0)).compare(vec![protocol], false)

@@ -51,6 +51,7 @@ fn each_matcher_and_verdict_is_what_nft_reads_back() {
         t.add_rule("forward", &Rule::new().input("br0").output_not("br0").jump("own"));
         t.add_rule("forward", &Rule::new().input_not("br0").output("br0").counter().drop());
         t.add_rule("forward", &Rule::new().translated().accept());
+        t.add_rule("forward", &Rule::new().of_family(true).drop());
         t.add_rule("own", &Rule::new().source(ip("10.1.2.3"), 16).accept());
         t.add_rule("own", &Rule::new().destination(ip("fd00::1"), 64).verdict(Verdict::Return));
         t.add_rule(
@@ -72,6 +73,7 @@ fn each_matcher_and_verdict_is_what_nft_reads_back() {
                 "iifname \"br0\" oifname != \"br0\" jump own",
                 "iifname != \"br0\" oifname \"br0\" counter packets 0 bytes 0 drop",
                 "ct status dnat accept",
+                "meta nfproto ipv6 drop",
                 "ip saddr 10.1.0.0/16 accept",
                 "ip6 daddr fd00::/64 return",
                 "ip daddr 10.9.9.9 tcp dport 80 accept",
