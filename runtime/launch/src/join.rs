@@ -77,7 +77,7 @@ impl Join {
                 env: &env,
                 waits_for_go: true,
                 joined_outside: true,
-                new_user_namespace: joins.iter().any(|(which, _)| which.contains(Namespaces::USER)),
+                becomes_root: joins.iter().any(|(which, _)| which.contains(Namespaces::USER)),
             };
             let made = spawn::make(&spawn, &job, &channel, &explainer)?;
             drop(theirs);

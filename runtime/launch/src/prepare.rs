@@ -36,10 +36,10 @@ impl Launch {
         let Descriptors { rootfs, sources, joins, stdio, cgroup } = descriptors;
         check_stdio(&stdio, &plan.process)?;
         check_joins(&plan, &joins)?;
-        let new_user = plan.namespaces.new.contains(Namespaces::USER);
+        let other_user = plan.namespaces.separate(Namespaces::USER);
         let devices = plan.devices.iter().map(host_device).collect::<Result<_, _>>()?;
         Ok(Self {
-            caps: clamp(plan.process.caps, host, new_user),
+            caps: clamp(plan.process.caps, host, other_user),
             rootfs: root(rootfs)?,
             sources: bind_sources(&plan.mounts, sources)?,
             devices,
@@ -60,6 +60,7 @@ impl Launch {
             let new = plan.namespaces.new;
             let joined = plan.namespaces.joined;
             let user = new.contains(Namespaces::USER);
+            let in_other_user = plan.namespaces.separate(Namespaces::USER);
             let in_user = joined.contains(Namespaces::USER) || (user && !joins.is_empty());
             let spawn = Spawn {
                 // A cgroup namespace has its root where its maker is, so it is made after joining the cgroup.
@@ -97,7 +98,7 @@ impl Launch {
                 env: &env,
                 waits_for_go: spawn.intermediate || spawn.maps.is_some(),
                 joined_outside: spawn.intermediate,
-                new_user_namespace: user,
+                becomes_root: in_other_user,
             };
             let process = spawn::make(&spawn, &job, &channel, &explainer)?;
             drop(theirs);

@@ -57,7 +57,7 @@ fn run(job: &Job<'_>) -> Step<Infallible> {
     if job.waits_for_go {
         wait(job, StepKind::WaitForMaps)?;
     }
-    if job.new_user_namespace {
+    if job.becomes_root {
         become_root()?;
     }
     ::sys::process::set_dumpable(false).at(StepKind::Session, 0)?;

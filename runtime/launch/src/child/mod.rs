@@ -54,7 +54,7 @@ pub(crate) struct Job<'a> {
     /// Whether an intermediate process has joined cgroup and namespaces already.
     pub(crate) joined_outside: bool,
     /// Whether it becomes root of another user namespace.
-    pub(crate) new_user_namespace: bool,
+    pub(crate) becomes_root: bool,
 }
 
 /// The container that the first process sets up.
