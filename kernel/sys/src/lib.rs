@@ -7,7 +7,7 @@
 //! Reading order:
 //! - [`Error`]: a failed call, printed as strace prints it; it never allocates, so that a child between clone and execve
 //!   may build one;
-//! - processes: [`clone`], [`pidfd`], [`process`], [`signals`], [`limits`], [`schedule`];
+//! - processes: [`clone`], [`pidfd`], [`process`], [`foreground`], [`signals`], [`limits`], [`schedule`];
 //! - rights: [`caps`], [`ids`], [`keys`], [`seccomp`], [`landlock`], [`bpf`];
 //! - files: [`fds`], [`mount`], [`memfd`].
 //!
@@ -22,6 +22,7 @@ pub mod clone;
 pub mod enclosure;
 mod error;
 pub mod fds;
+pub mod foreground;
 pub mod fork;
 pub mod ids;
 pub mod keys;

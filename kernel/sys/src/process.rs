@@ -16,6 +16,18 @@ pub fn exit(code: i32) -> ! {
     unsafe { libc::_exit(code) }
 }
 
+/// Sends a signal to every process of the group `group`, real-time signals included.
+pub fn signal_group(group: i32, signal: i32) -> Result<()> {
+    let args = [Arg::Int(-i64::from(group)), Arg::Int(signal.into())];
+    if group <= 1 {
+        // 0 and -1 would mean other sets of processes.
+        return Err(crate::Error::new("kill", &args, rustix::io::Errno::INVAL));
+    }
+    // SAFETY: the call takes numbers only.
+    let ret = unsafe { libc::syscall(libc::SYS_kill, -group, signal) };
+    check("kill", &args, ret).map(drop)
+}
+
 /// No execve gains a right any more; cannot be undone.
 pub fn set_no_new_privs() -> Result<()> {
     prctl("PR_SET_NO_NEW_PRIVS", libc::PR_SET_NO_NEW_PRIVS, 1).map(drop)
