@@ -1,7 +1,5 @@
 //! The greeting as a program.
 
-#![expect(clippy::unwrap_used, reason = "a test")]
-
 use std::process::{Command, Stdio};
 
 #[test]

@@ -1,7 +1,5 @@
 //! The init process as a program.
 
-#![expect(clippy::unwrap_used, reason = "a test")]
-
 use std::io::{BufRead, BufReader, Read};
 use std::process::{Command, Stdio};
 

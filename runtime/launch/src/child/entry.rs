@@ -31,7 +31,7 @@ pub(crate) fn first(job: &Job<'_>) -> ! {
 pub(crate) fn intermediate(job: &Job<'_>, last: &CloneArgs<'_>) -> ! {
     let _guard = NoUnwinding;
     let made = make_sibling(job, last);
-    let code = if matches!(made, Ok(_)) { 0 } else { FAILED };
+    let code = if made.is_ok() { 0 } else { FAILED };
     let (Ok(record) | Err(record)) = made;
     report(job.channel, record);
     ::sys::process::exit(i32::from(code))
