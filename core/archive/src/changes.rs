@@ -4,7 +4,7 @@ use crate::OPAQUE_ATTRIBUTE;
 use crate::directory::{self, DIRECTORY, Node, file_type, is_whiteout};
 use rustix::fs::{FileType, Mode, Stat};
 use rustix::io::Errno;
-use std::collections::HashSet;
+use std::collections::{BTreeSet, HashSet};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
 /// Why changes could not be listed.
@@ -48,6 +48,32 @@ pub(crate) fn is_opaque(directory: BorrowedFd<'_>) -> Result<bool, Errno> {
         Err(Errno::RANGE) => Ok(false),
         Err(error) => Err(error),
     }
+}
+
+/// The directories below `root`, as paths from it, that hide those of lower layers; the root itself is the empty path.
+/// Needs CAP_SYS_ADMIN.
+///
+/// # Errors
+/// A directory cannot be read.
+pub fn opaque_directories(root: BorrowedFd<'_>) -> Result<BTreeSet<Vec<u8>>, ChangeError> {
+    let mut found = BTreeSet::new();
+    if is_opaque(root)? {
+        found.insert(Vec::new());
+    }
+    directory::walk(root, |node| {
+        if file_type(&node.stat) != FileType::Directory {
+            return Ok(false);
+        }
+        match directory::open_child(node.parent, node.name) {
+            Ok(directory) if is_opaque(directory.as_fd())? => {
+                found.insert(node.path.to_vec());
+            }
+            Ok(_) | Err(Errno::NOENT | Errno::NOTDIR | Errno::LOOP | Errno::XDEV) => {}
+            Err(errno) => return Err(ChangeError::from(errno)),
+        }
+        Ok(true)
+    })?;
+    Ok(found)
 }
 
 /// Lists what `upper` changes in `lowers` (the topmost first), in the order of the paths, each directory before what

@@ -19,7 +19,7 @@
 //! - [`HashReader`] and [`HashWriter`]: SHA-256 while streaming;
 //! - [`extract()`] and [`ExtractOptions`]: an archive into a directory, as an image layer or as it is;
 //! - [`create()`] and [`CreateOptions`]: a directory, an overlay's upper directory, or one path into an archive;
-//! - [`changes()`]: what an overlay's upper directory changes, as `docker diff` shows it;
+//! - [`changes()`] and [`opaque_directories`]: what an overlay's upper directory changes, as `docker diff` shows it;
 //! - [`open_directory`], [`remove_tree`] and [`disk_usage`]: lookups and walks by descriptor that the store of snapshots needs too.
 //!
 //! ```text
@@ -43,7 +43,7 @@ mod removal;
 mod usage;
 mod write;
 
-pub use changes::{Change, ChangeError, ChangeKind, changes};
+pub use changes::{Change, ChangeError, ChangeKind, changes, opaque_directories};
 pub use compress::{Compression, Decoder};
 pub use create::{CreateError, CreateOptions, Created, Layout, create};
 pub use directory::open_directory;

@@ -95,14 +95,19 @@ impl Store {
             make_directory(empty.as_fd(), name).map_err(failed("make a directory in it"))?;
         }
         let store = Self { tmp: make("tmp")?, trash: make("trash")?, root, features };
-        store.clear_tmp().map_err(failed("clear what a crash left"))?;
+        store.clear_tmp()?;
         Ok(store)
     }
 
-    fn clear_tmp(&self) -> Result<(), Errno> {
-        for name in names(self.tmp.as_fd())? {
-            let trash = fresh_name()?;
-            rustix::fs::renameat(&self.tmp, &*name, &self.trash, &*trash)?;
+    /// Moves what nobody finished to the trash. Only while no layer or container is being made.
+    ///
+    /// # Errors
+    /// The directories cannot be read, or a rename fails.
+    pub fn clear_tmp(&self) -> Result<(), StoreError> {
+        let failed = |source| StoreError::Open { step: "clear what a crash left", source };
+        for name in names(self.tmp.as_fd()).map_err(failed)? {
+            let trash = fresh_name().map_err(failed)?;
+            rustix::fs::renameat(&self.tmp, &*name, &self.trash, &*trash).map_err(failed)?;
         }
         Ok(())
     }
