@@ -244,13 +244,22 @@ impl TaskDir {
         Ok(())
     }
 
-    /// Waits for the lock of this directory; it is held until the answer is dropped, also by forked children.
+    /// Waits for the lock of this directory, against everybody; it is held until the answer is dropped, also by forked
+    /// children.
     pub fn lock(&self) -> Result<OwnedFd, StateError> {
-        let failed = |errno| StateError::kernel("lock", "task", errno);
+        self.lock_as(FlockOperation::LockExclusive)
+    }
+
+    /// Waits for the lock of this directory, shared with others who ask for this one.
+    pub fn lock_shared(&self) -> Result<OwnedFd, StateError> {
+        self.lock_as(FlockOperation::LockShared)
+    }
+
+    fn lock_as(&self, how: FlockOperation) -> Result<OwnedFd, StateError> {
         // A descriptor of its own, since the lock belongs to the open file and ends with it.
         let fd = open_directory(&self.fd, ".")?;
-        rustix::io::retry_on_intr(|| rustix::fs::flock(&fd, FlockOperation::LockExclusive))
-            .map_err(failed)?;
+        rustix::io::retry_on_intr(|| rustix::fs::flock(&fd, how))
+            .map_err(|errno| StateError::kernel("lock", "task", errno))?;
         Ok(fd)
     }
 

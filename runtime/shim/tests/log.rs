@@ -1,5 +1,7 @@
 //! The log: Docker's format, rotation, and a disk that is full.
 
+#![expect(clippy::unwrap_used, reason = "a failure here is a failure of the test")]
+
 use rustix::mount::{FsMountFlags, FsOpenFlags, MountAttrFlags};
 use serde_json::Value;
 use shim::{JsonLog, LogFile, LogFileError, Stream};

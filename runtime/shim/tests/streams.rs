@@ -1,5 +1,7 @@
 //! The loop with real processes: output, input, attachment, exit, connections.
 
+#![expect(clippy::unwrap_used, clippy::panic, reason = "a failure here is a failure of the test")]
+
 use messages::Fd;
 use messages::shim::{Attach, Event, Exit, Request};
 use rustix::event::{PollFd, PollFlags, poll};

@@ -1,0 +1,113 @@
+//! What a started container and a started exec have in common: the answer, and becoming their shim.
+
+use crate::containment::Cgroup;
+use crate::host::Host;
+use crate::records::{Name, broken};
+use launch::{Created, LaunchError, Running};
+use messages::task::{Reply, Request};
+use plan::ProcessPlan;
+use shim::{Process, State, Task, TaskDir};
+use spec::{Class, Failure};
+use std::os::fd::RawFd;
+use sys::signals::{SignalSet, set_mask};
+use transport::Responder;
+
+/// Signals that are sent to all processes when a machine or service ends. A shim stays to see its process end.
+const ENDING: [i32; 4] = [1, 2, 3, 15];
+
+/// A process that runs and everything that its shim needs.
+#[derive(Debug)]
+pub(crate) struct Started {
+    /// For the shim.
+    pub task: Task,
+    /// Its cgroup.
+    pub cgroup: Cgroup,
+    /// What was left out.
+    pub warnings: Vec<String>,
+}
+
+/// The descriptors that this child has inherited and that are not `own`.
+pub(crate) fn inherited(own: &[RawFd]) -> Result<Vec<RawFd>, Failure> {
+    let mut all = sys::fork::descriptors().map_err(|error| of_system(&error))?;
+    all.retain(|number| !own.contains(number));
+    Ok(all)
+}
+
+/// Answers the request; a child that has started something then goes on as its shim, and returns when that is over.
+pub(crate) fn finish(
+    host: &Host,
+    inherited: &[RawFd],
+    started: Result<Started, Failure>,
+    responder: Responder<Request>,
+) {
+    let Started { task, mut cgroup, warnings } = match started {
+        Ok(started) => started,
+        Err(failure) => return responder.answer(Err(failure)),
+    };
+    let reply = Reply::Started { pid: task.pid, at: task.started_at, warnings };
+    responder.answer(Ok((reply, Vec::new())));
+    // None of these can fail in a way that a shim could mend, and it looks after its process in any case.
+    rustix::thread::set_name(c"coffer-shim").ok();
+    set_mask(ENDING.into_iter().fold(SignalSet::EMPTY, SignalSet::with)).ok();
+    sys::fork::leave_parent(inherited, &host.null).ok();
+    sys::memory::trim();
+    shim::supervise(task, &mut cgroup);
+}
+
+/// Records the process, which waits at the gate, and lets it run.
+pub(crate) fn run(
+    created: Created,
+    directory: &TaskDir,
+    cgroup_parent: &str,
+    name: Name<'_>,
+) -> Result<(Running, i64), Failure> {
+    let started_at = shim::now();
+    let vanished = || Failure::internal(format!("start {name}: its process has vanished"));
+    let own = i32::try_from(std::process::id()).unwrap_or_default();
+    let state = State {
+        process: Process::of(created.pid()).ok_or_else(vanished)?,
+        shim: Process::of(own).ok_or_else(vanished)?,
+        started_at,
+        cgroup_parent: cgroup_parent.to_owned(),
+    };
+    directory.write_state(&state).map_err(|error| broken(&error))?;
+    Ok((created.start().map_err(|error| of_launch(&error))?, started_at))
+}
+
+/// Records that something is about to be started, before there is anything.
+pub(crate) fn announce(directory: &TaskDir, cgroup_parent: &str) -> Result<(), Failure> {
+    let own = i32::try_from(std::process::id()).unwrap_or_default();
+    let state = State {
+        process: Process { pid: 0, start: 0 },
+        shim: Process::of(own).unwrap_or(Process { pid: 0, start: 0 }),
+        started_at: 0,
+        cgroup_parent: cgroup_parent.to_owned(),
+    };
+    directory.write_state(&state).map_err(|error| broken(&error))
+}
+
+/// What of the plan cannot be given here.
+pub(crate) fn warnings(host: &Host, process: &ProcessPlan, new_user: bool) -> Vec<String> {
+    let unknown = process.unknown_caps.iter();
+    let mut warnings: Vec<_> =
+        unknown.map(|name| format!("capability {name} is not known and was left out")).collect();
+    let missing = host.launch.missing(process.caps.bounding, new_user);
+    let missing: Vec<_> = missing.iter().map(|cap| cap.name()).collect();
+    if !missing.is_empty() {
+        let list = missing.join(", ");
+        warnings.push(format!("the engine itself does not have {list}: left out"));
+    }
+    warnings
+}
+
+pub(crate) fn of_launch(error: &LaunchError) -> Failure {
+    Failure::from_error(error.class(), error)
+}
+
+pub(crate) fn of_plan(error: &plan::PlanError) -> Failure {
+    Failure::from_error(error.class(), error)
+}
+
+fn of_system(error: &sys::Error) -> Failure {
+    Failure::from_error(Class::Internal, error)
+}

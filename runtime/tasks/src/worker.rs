@@ -1,0 +1,166 @@
+//! The zygote: one thread that forks a child for each request which could wait.
+
+use crate::host::{Host, HostError, Settings};
+use crate::records::{Name, broken, directory, process};
+use crate::{container, delete, exec, group, list, top};
+use messages::Fd;
+use messages::task::{Reply, Request, Seccomp};
+use spec::{Class, Failure};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use sys::signals::{SignalSet, receive, set_mask, signal_fd};
+use transport::{Descriptors, Handler, Incoming, Responder, Server, TransportError};
+
+const SIGCHLD: i32 = 17;
+
+/// Why the worker ended.
+#[derive(Debug, thiserror::Error)]
+pub enum WorkerError {
+    /// It could not begin.
+    #[error(transparent)]
+    Host(#[from] HostError),
+    /// The control socket failed.
+    #[error("serve requests")]
+    Serve(#[from] TransportError),
+}
+
+/// Serves requests that arrive over `control` until the supervisor is gone.
+pub fn run(settings: &Settings, control: OwnedFd) -> Result<(), WorkerError> {
+    let blocked = SignalSet::EMPTY.with(SIGCHLD);
+    set_mask(blocked).map_err(HostError::System)?;
+    let children = signal_fd(blocked).map_err(HostError::System)?;
+    let mut worker = Worker { host: Host::prepare(settings)?, children };
+    // What was needed for compiling filters would otherwise be in the memory of every shim.
+    sys::memory::trim();
+    Ok(Server::new(control).run(&mut worker)?)
+}
+
+#[derive(Debug)]
+struct Worker {
+    host: Host,
+    /// Readable when a child has ended.
+    children: OwnedFd,
+}
+
+impl Handler<Request> for Worker {
+    fn request(&mut self, incoming: Incoming<Request>) {
+        let Incoming { request, descriptors, responder } = incoming;
+        if let Some(answer) = self.answer_at_once(&request) {
+            return responder.answer(answer);
+        }
+        self.compile_for(&request);
+        let mut left = Some((request, descriptors, responder));
+        let host = &self.host;
+        let forked = sys::fork::fork_child(|| {
+            // Only the child runs this, in its own copy.
+            if let Some((request, descriptors, responder)) = left.take() {
+                serve(host, request, descriptors, responder);
+            }
+            0
+        });
+        if let (Err(error), Some((_, _, responder))) = (forked, left) {
+            responder.answer(Err(Failure::from_error(Class::Unavailable, &error)));
+        }
+    }
+
+    fn watched(&self) -> Vec<BorrowedFd<'_>> {
+        vec![self.children.as_fd()]
+    }
+
+    fn readable(&mut self, _position: usize) {
+        while let Ok(Some(_)) = receive(&self.children) {}
+        sys::fork::reap_children();
+    }
+}
+
+type Answer = Result<(Reply, Vec<OwnedFd>), Failure>;
+
+fn with_descriptor(fd: OwnedFd, reply: impl FnOnce(Fd) -> Reply) -> (Reply, Vec<OwnedFd>) {
+    (reply(Fd(0)), vec![fd])
+}
+
+impl Worker {
+    /// Requests that take a few system calls, none of which waits.
+    fn answer_at_once(&self, request: &Request) -> Option<Answer> {
+        Some(match request {
+            Request::Signal { id, exec, signal } => {
+                let name = Name(id, exec.as_ref());
+                send_signal(&self.host, name, *signal).map(|()| (Reply::Done, Vec::new()))
+            }
+            Request::OpenInit { id } => process(&self.host, Name(id, None))
+                .map(|pidfd| with_descriptor(pidfd, |pidfd| Reply::Init { pidfd })),
+            Request::Connect { id, exec } => connect(&self.host, Name(id, exec.as_ref()))
+                .map(|socket| with_descriptor(socket, |channel| Reply::Channel { channel })),
+            _ => return None,
+        })
+    }
+
+    /// Compiles the default profile for capabilities that are new, here, so that the next container has it ready. A
+    /// failure is the child's to report, which tries the same.
+    fn compile_for(&mut self, request: &Request) {
+        let (process, seccomp) = match request {
+            Request::Launch(launch) => (launch.spec.process.as_ref(), &launch.seccomp),
+            Request::Exec(exec) => (Some(&exec.process), &exec.seccomp),
+            _ => return,
+        };
+        let capabilities = process.and_then(|process| process.capabilities.as_ref());
+        if let (Some(capabilities), Seccomp::Default) = (capabilities, seccomp) {
+            self.host.filters.keep(&capabilities.bounding).ok();
+        }
+    }
+}
+
+fn send_signal(host: &Host, name: Name<'_>, signal: i32) -> Result<(), Failure> {
+    if !(1..=64).contains(&signal) {
+        return Err(Failure::invalid(format!("invalid signal {signal}: must be 1 to 64")));
+    }
+    let pidfd = process(host, name)?;
+    sys::pidfd::send_signal(&pidfd, signal).map_err(|error| match error.errno() {
+        rustix::io::Errno::SRCH => Failure::conflict(format!("{name} is not running")),
+        _ => Failure::from_error(Class::Internal, &error),
+    })
+}
+
+fn connect(host: &Host, name: Name<'_>) -> Result<OwnedFd, Failure> {
+    directory(host, name)?.connect().map_err(|error| match error.errno() {
+        Some(rustix::io::Errno::NOENT | rustix::io::Errno::CONNREFUSED) => {
+            Failure::not_found(format!("{name} has no shim"))
+        }
+        Some(rustix::io::Errno::AGAIN) => {
+            Failure::new(Class::Unavailable, format!("shim of {name} does not answer"))
+        }
+        _ => broken(&error),
+    })
+}
+
+/// In a child: handles the request and answers it. A launch or exec goes on as shim.
+fn serve(
+    host: &Host,
+    request: Request,
+    descriptors: Descriptors,
+    responder: Responder<Request>,
+) {
+    // The worker's own blocked signals are not its children's.
+    set_mask(SignalSet::EMPTY).ok();
+    let done = |result: Result<(), Failure>| result.map(|()| Reply::Done);
+    let reply = match request {
+        Request::Launch(launch) => return container::start(host, *launch, descriptors, responder),
+        Request::Exec(exec) => return exec::start(host, *exec, descriptors, responder),
+        Request::Freeze { id } => done(group::freeze(host, &id)),
+        Request::Thaw { id } => done(group::thaw(host, &id)),
+        Request::Update { id, resources } => done(group::update(host, &id, &resources)),
+        Request::Processes { id } => group::processes(host, &id).map(Reply::Processes),
+        Request::Statistics { id } => {
+            group::statistics(host, &id).map(|figures| Reply::Statistics(Box::new(figures)))
+        }
+        Request::Top { id, arguments } => {
+            top::top(host, &id, &arguments).map(|output| Reply::Top { output })
+        }
+        Request::Delete { id, exec: None } => done(delete::delete_container(host, &id)),
+        Request::Delete { id, exec: Some(exec) } => done(delete::delete_exec(host, &id, &exec)),
+        Request::List => list::list(host).map(Reply::Tasks),
+        Request::Signal { .. } | Request::OpenInit { .. } | Request::Connect { .. } => {
+            Err(Failure::internal("a request that is answered at once was forked for"))
+        }
+    };
+    responder.answer(reply.map(|reply| (reply, Vec::new())));
+}
