@@ -74,6 +74,63 @@ impl Filters {
     }
 }
 
+/// The instant that the `until` filter names, in nanoseconds since 1970; `now` is what a duration counts back from.
+pub fn until(filters: &Filters, now: i64) -> Result<Option<i64>, Failure> {
+    match filters.get("until") {
+        [] => Ok(None),
+        [text] => instant(text, now)
+            .map(Some)
+            .ok_or_else(|| Failure::invalid(format!("invalid value for 'until': {text:?}"))),
+        _ => Err(Failure::invalid("more than one until filter specified")),
+    }
+}
+
+/// Reads an instant: seconds since 1970 with an optional fraction, a date or time of RFC 3339 (UTC when no zone is
+/// given), or a Go duration (`1h30m`) before `now`.
+pub fn instant(text: &str, now: i64) -> Option<i64> {
+    let (whole, fraction) = text.split_once('.').unwrap_or((text, ""));
+    if let Ok(seconds) = whole.parse::<i64>()
+        && fraction.bytes().all(|b| b.is_ascii_digit())
+        && fraction.len() <= 9
+    {
+        let nanos: i64 = format!("{fraction:0<9}").parse().ok()?;
+        return seconds.checked_mul(1_000_000_000)?.checked_add(nanos);
+    }
+    if let Some(before) = go_duration(text) {
+        return now.checked_sub(before);
+    }
+    let nanos = |at: jiff::Timestamp| i64::try_from(at.as_nanosecond()).ok();
+    if let Ok(at) = text.parse::<jiff::Timestamp>() {
+        return nanos(at);
+    }
+    let plain = text.strip_suffix('Z').unwrap_or(text);
+    let civil = plain
+        .parse::<jiff::civil::DateTime>()
+        .or_else(|_| plain.parse::<jiff::civil::Date>().map(|date| date.at(0, 0, 0, 0)))
+        .ok()?;
+    nanos(jiff::tz::Offset::UTC.to_timestamp(civil).ok()?)
+}
+
+/// Nanoseconds of a Go duration: numbers with a unit each.
+fn go_duration(text: &str) -> Option<i64> {
+    const UNITS: [(&str, f64); 7] =
+        [("ns", 1.0), ("us", 1e3), ("µs", 1e3), ("ms", 1e6), ("s", 1e9), ("m", 6e10), ("h", 3.6e12)];
+    let mut rest = text.strip_prefix('+').unwrap_or(text);
+    let mut total = 0.0;
+    if rest.is_empty() {
+        return None;
+    }
+    while !rest.is_empty() {
+        let end = rest.find(|c: char| !c.is_ascii_digit() && c != '.')?;
+        let number: f64 = rest[..end].parse().ok()?;
+        rest = &rest[end..];
+        let end = rest.find(|c: char| c.is_ascii_digit() || c == '.').unwrap_or(rest.len());
+        total += number * UNITS.iter().find(|(unit, _)| *unit == &rest[..end])?.1;
+        rest = &rest[end..];
+    }
+    (total < i64::MAX as f64).then_some(total as i64)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -110,5 +167,20 @@ mod tests {
         assert_eq!(filters(&[("dangling", &["true"])]).flag("dangling").unwrap(), Some(true));
         assert_eq!(filters(&[]).flag("dangling").unwrap(), None);
         assert!(filters(&[("dangling", &["maybe"])]).flag("dangling").is_err());
+    }
+
+    #[test]
+    fn instants_are_seconds_times_or_durations() {
+        const SECOND: i64 = 1_000_000_000;
+        assert_eq!(instant("5", 0), Some(5 * SECOND));
+        assert_eq!(instant("5.000000001", 0), Some(5 * SECOND + 1));
+        assert_eq!(instant("1h30m", 5400 * SECOND), Some(0));
+        assert_eq!(instant("1.5s", 0), Some(-1_500_000_000));
+        assert_eq!(instant("1970-01-02", 0), Some(86_400 * SECOND));
+        assert_eq!(instant("1970-01-01T00:00:01", 0), Some(SECOND));
+        assert_eq!(instant("1970-01-01T01:00:00+01:00", 0), Some(0));
+        for bad in ["", "yesterday", "1x", "1.2.3", "h"] {
+            assert_eq!(instant(bad, 0), None, "{bad}");
+        }
     }
 }

@@ -25,11 +25,13 @@
 
 #![forbid(unsafe_code)]
 
+mod calls;
 pub mod config;
 pub mod container;
 pub mod event;
 pub mod exec;
 pub mod filter;
+mod ids;
 pub mod image;
 pub mod logs;
 pub mod network;

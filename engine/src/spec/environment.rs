@@ -32,6 +32,14 @@ pub fn merge(base: Vec<String>, over: &[String]) -> Vec<String> {
     merged.into_iter().flatten().collect()
 }
 
+/// `env` with `HOME` at its end if it has none.
+pub fn with_home(mut env: Vec<String>, home: &str) -> Vec<String> {
+    if !env.iter().any(|variable| variable.starts_with("HOME=")) {
+        env.push(format!("HOME={home}"));
+    }
+    env
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

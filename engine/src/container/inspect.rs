@@ -1,0 +1,161 @@
+//! `docker inspect` of a container, from its view alone.
+
+use super::config::{ContainerConfig, Mode, Mount, MountKind};
+use super::directory::Directory;
+use super::live::View;
+use super::logging::{self, Driver};
+use super::start::network_id;
+use super::state::State;
+use crate::event::time_text;
+use crate::open::{Engine, Shared};
+use api_types::inspect::{DriverData, Inspect, MountPoint, NetworkSettings, State as ShownState};
+use api_types::network::EndpointSettings;
+use api_types::{List, Map};
+use spec::{Failure, SnapshotKey};
+
+/// The name of the storage driver.
+pub const STORAGE_DRIVER: &str = "overlay2";
+
+impl Engine {
+    /// Shows a container; with `size` also how much disk it uses, which takes long.
+    pub async fn inspect(&self, name: &str, size: bool) -> Result<Inspect, Failure> {
+        let view = self.0.containers.find(name)?.view();
+        let mut shown = inspect(&self.0, &view);
+        shown.exec_ids = self.exec_ids(&view.config.id);
+        if size {
+            let (own, all) = self.sizes(&view.config).await?;
+            (shown.size_rw, shown.size_root_fs) = (Some(own), Some(all));
+        }
+        Ok(shown)
+    }
+
+    /// Bytes of a container's own files, and with those of its image.
+    pub(super) async fn sizes(&self, config: &ContainerConfig) -> Result<(i64, i64), Failure> {
+        let own = self.0.workers.usage(SnapshotKey::from(&config.id)).await?;
+        let id = spec::Digest::parse(&config.image.id);
+        let image = match id {
+            Ok(id) => self.0.images.get(&id)?.map_or(0, |image| image.size),
+            Err(_) => 0,
+        };
+        let bytes = |bytes: u64| i64::try_from(bytes).unwrap_or(i64::MAX);
+        Ok((bytes(own), bytes(own.saturating_add(image))))
+    }
+}
+
+fn inspect(shared: &Shared, view: &View) -> Inspect {
+    let config = &view.config;
+    let directory = Directory::of(&shared.config, &config.id);
+    let files = match config.network_mode() {
+        Mode::Container(other) => shared
+            .containers
+            .find(other)
+            .map_or_else(|_| directory.clone(), |handle| Directory::of(&shared.config, &handle.id)),
+        _ => directory.clone(),
+    };
+    let path = |name: &str| files.file(name).to_string_lossy().into_owned();
+    let logged = matches!(logging::driver(&config.host.log_config), Ok(Driver::JsonFile { .. }));
+    Inspect {
+        id: config.id.to_string(),
+        created: time_text(Some(config.created)),
+        path: config.path.clone(),
+        args: config.args.clone(),
+        state: state(view),
+        image: config.image.id.clone(),
+        resolv_conf_path: path("resolv.conf"),
+        hostname_path: path("hostname"),
+        hosts_path: path("hosts"),
+        log_path: if logged { directory.file(&directory.log_name()).to_string_lossy().into_owned() } else { String::new() },
+        name: format!("/{}", config.name),
+        restart_count: i64::from(view.outcome.restarts),
+        driver: STORAGE_DRIVER.into(),
+        platform: config.image.platform.os.clone(),
+        host_config: config.host.clone(),
+        graph_driver: Some(DriverData { data: Map::default(), name: STORAGE_DRIVER.into() }),
+        mounts: mounts(shared, config),
+        config: config.config.clone(),
+        network_settings: network_settings(shared, view),
+        ..Inspect::default()
+    }
+}
+
+fn state(view: &View) -> ShownState {
+    let (state, outcome) = (view.state, &view.outcome);
+    let stuck = view.busy.filter(|busy| busy.since.elapsed() > super::list::STUCK);
+    let error = match (&view.removal_error, stuck) {
+        (_, Some(busy)) => format!("stuck: {} for {} s", busy.verb, busy.since.elapsed().as_secs()),
+        (Some(error), None) if state == State::Dead => error.to_string(),
+        _ => outcome.error.clone(),
+    };
+    ShownState {
+        status: state.word().into(),
+        running: state.is_active(),
+        paused: state == State::Paused,
+        restarting: state == State::Restarting,
+        oom_killed: outcome.oom_killed,
+        dead: state == State::Dead,
+        pid: i64::from(view.pid),
+        exit_code: i64::from(outcome.exit_code),
+        error,
+        started_at: time_text(outcome.started_at),
+        finished_at: time_text(outcome.finished_at),
+        health: None,
+    }
+}
+
+/// The mounts that the API lists, in the order of their destinations.
+pub(super) fn mounts(shared: &Shared, config: &ContainerConfig) -> Vec<MountPoint> {
+    config.mounts.iter().filter(|mount| !mount.from_tmpfs_map).map(|mount| mount_point(shared, mount)).collect()
+}
+
+fn mount_point(shared: &Shared, mount: &Mount) -> MountPoint {
+    let volume = mount.kind == MountKind::Volume;
+    MountPoint {
+        kind: mount.kind.word().into(),
+        name: mount.name.clone(),
+        source: if volume {
+            shared.config.volume_path(&mount.name).to_string_lossy().into_owned()
+        } else {
+            mount.source.clone()
+        },
+        destination: mount.destination.clone(),
+        driver: if volume { "local".into() } else { String::new() },
+        mode: mount.mode.clone(),
+        rw: mount.writable,
+        propagation: mount.propagation.clone(),
+    }
+}
+
+fn network_settings(shared: &Shared, view: &View) -> NetworkSettings {
+    let mut settings = NetworkSettings { ports: Map::empty(), networks: networks(shared, view), ..Default::default() };
+    if view.state.has_process() {
+        if view.config.network_mode() == Mode::Own {
+            for port in view.config.config.exposed_ports.keys() {
+                settings.ports.insert(port.clone(), List::default());
+            }
+        }
+        if !matches!(view.config.network_mode(), Mode::Container(_)) {
+            settings.sandbox_id = crate::ids::stable(&[view.config.id.as_str(), "sandbox"]);
+            settings.sandbox_key = format!("/proc/{}/ns/net", view.pid);
+        }
+    }
+    settings
+}
+
+/// The networks that the API lists.
+pub(super) fn networks(shared: &Shared, view: &View) -> Map<EndpointSettings> {
+    let config = &view.config;
+    let Some(name) = config.network_name() else { return Map::empty() };
+    let asked = config.endpoints.get(name).cloned().unwrap_or_default();
+    let mut shown = EndpointSettings { network_id: network_id(&shared.config, name), ..asked };
+    if let Some(plugged) = view.outcome.endpoint.as_ref().filter(|_| view.state.has_process()) {
+        shown.endpoint_id.clone_from(&plugged.id);
+        shown.gateway = plugged.gateway.to_string();
+        shown.ip_address = plugged.address.to_string();
+        shown.ip_prefix_len = plugged.prefix;
+        shown.mac_address = plugged.mac_text();
+    } else if !view.state.has_process() {
+        (shown.mac_address, shown.network_id) = (String::new(), String::new());
+        shown.network_id = network_id(&shared.config, name);
+    }
+    Map::from_iter([(name.to_owned(), shown)])
+}

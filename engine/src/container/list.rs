@@ -1,0 +1,276 @@
+//! `docker ps`: from the views of all containers, without waiting for any of them.
+
+use super::inspect;
+use super::live::View;
+use super::options::ListOptions;
+use super::state::State;
+use crate::event;
+use crate::filter::Filters;
+use crate::open::{Engine, Shared};
+use api_types::inspect::{Port, Summary, SummaryHostConfig, SummaryNetworkSettings};
+use spec::Failure;
+use std::collections::BTreeSet;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// A call that takes longer than this makes a container shown as stuck.
+pub(super) const STUCK: Duration = Duration::from_secs(5);
+
+const FILTERS: [&str; 16] = [
+    "ancestor",
+    "before",
+    "exited",
+    "expose",
+    "health",
+    "id",
+    "isolation",
+    "is-task",
+    "label",
+    "label!",
+    "name",
+    "network",
+    "publish",
+    "since",
+    "status",
+    "volume",
+];
+
+/// The filters with what has to be looked up for them.
+struct Query<'a> {
+    filters: &'a Filters,
+    exited: Vec<i32>,
+    before: Option<i64>,
+    since: Option<i64>,
+    ancestors: Option<BTreeSet<String>>,
+    ports: Vec<String>,
+}
+
+impl Engine {
+    /// Lists containers, newest first.
+    pub async fn list(&self, options: ListOptions) -> Result<Vec<Summary>, Failure> {
+        let query = self.query(&options.filters)?;
+        let limited = options.limit.filter(|limit| *limit > 0);
+        let all = options.all
+            || limited.is_some()
+            || options.filters.has("status")
+            || options.filters.has("exited");
+        let mut views: Vec<Arc<View>> = self.0.containers.all().iter().map(|handle| handle.view()).collect();
+        views.retain(|view| !view.removed && (all || view.state.is_active()) && query.matches(&self.0, view));
+        views.sort_by(|a, b| b.config.created.cmp(&a.config.created).then_with(|| b.config.id.cmp(&a.config.id)));
+        views.truncate(limited.unwrap_or(usize::MAX));
+        let mut listed: Vec<Summary> = views.iter().map(|view| summary(&self.0, view)).collect();
+        if options.size {
+            for (shown, view) in listed.iter_mut().zip(&views) {
+                // A size that cannot be had must not hide the others.
+                if let Ok((own, with_image)) = self.sizes(&view.config).await {
+                    (shown.size_rw, shown.size_root_fs) = (own, with_image);
+                }
+            }
+        }
+        Ok(listed)
+    }
+
+    fn query<'a>(&self, filters: &'a Filters) -> Result<Query<'a>, Failure> {
+        filters.only(&FILTERS)?;
+        let wrong = |key: &str, value: &str| Failure::invalid(format!("invalid filter '{key}={value}'"));
+        let mut exited = Vec::new();
+        for code in filters.get("exited") {
+            exited.push(code.parse::<i32>().map_err(|_| wrong("exited", code))?);
+        }
+        for status in filters.get("status") {
+            let known = ["created", "running", "paused", "restarting", "removing", "exited", "dead"];
+            if !known.contains(&status.as_str()) {
+                return Err(Failure::invalid(format!(
+                    "invalid filter 'status={status}': invalid value for state ({status}): must be one of {}",
+                    known.join(", ")
+                )));
+            }
+        }
+        for health in filters.get("health") {
+            if !matches!(health.as_str(), "none" | "starting" | "healthy" | "unhealthy") {
+                return Err(wrong("health", health));
+            }
+        }
+        filters.flag("is-task")?;
+        let created = |name: Option<&String>| -> Result<Option<i64>, Failure> {
+            name.map(|name| Ok(self.0.containers.find(name)?.view().config.created)).transpose()
+        };
+        let mut ports = Vec::new();
+        for key in ["expose", "publish"] {
+            for value in filters.get(key) {
+                let (number, protocol) = value.split_once('/').unwrap_or((value, "tcp"));
+                let number = number.split('-').next().unwrap_or_default();
+                number.parse::<u16>().map_err(|_| wrong(key, value))?;
+                if key == "expose" {
+                    ports.push(format!("{number}/{protocol}"));
+                }
+            }
+        }
+        Ok(Query {
+            filters,
+            exited,
+            before: created(filters.get("before").first())?,
+            since: created(filters.get("since").first())?,
+            ancestors: filters.has("ancestor").then(|| self.ancestors(filters.get("ancestor"))),
+            ports,
+        })
+    }
+
+    /// The ids of the images that are meant, as far as they exist.
+    fn ancestors(&self, names: &[String]) -> BTreeSet<String> {
+        let mut ids = BTreeSet::new();
+        for name in names {
+            match self.0.images.resolve(name) {
+                Ok(image) => ids.insert(image.id.to_string()),
+                Err(_) => false,
+            };
+        }
+        ids
+    }
+}
+
+impl Query<'_> {
+    fn matches(&self, shared: &Shared, view: &View) -> bool {
+        let (config, filters) = (&view.config, self.filters);
+        let created = config.created;
+        let network = config.network_name().unwrap_or_default();
+        let network_id = super::start::network_id(&shared.config, network);
+        let exited = |code| view.state == State::Exited && code == view.outcome.exit_code;
+        let volume = |wanted: &String| {
+            config.mounts.iter().any(|mount| {
+                mount.name == *wanted || mount.destination == *wanted || mount.source == *wanted
+            })
+        };
+        self.before.is_none_or(|before| created < before)
+            && self.since.is_none_or(|since| created > since)
+            && filters.any("id", |id| config.id.as_str().starts_with(id.as_str()))
+            && (filters.regex("name", &format!("/{}", config.name)) || filters.regex("name", &config.name))
+            && filters.labels(&config.config.labels)
+            && filters.exact("status", view.state.word())
+            && (self.exited.is_empty() || self.exited.iter().any(|code| exited(*code)))
+            && self.ancestors.as_ref().is_none_or(|ids| ids.contains(&config.image.id))
+            && (self.ports.is_empty() || self.ports.iter().any(|port| config.config.exposed_ports.contains_key(port)))
+            // Nothing is published yet.
+            && !filters.has("publish")
+            && filters.any("volume", volume)
+            && filters.any("network", |wanted| wanted == network || network_id.starts_with(wanted.as_str()))
+            && filters.any("isolation", |wanted| wanted == "default")
+            // Health is not probed yet: a container with a probe is starting for ever, one without has none.
+            && filters.exact("health", "none")
+            && filters.flag("is-task").is_ok_and(|wanted| wanted != Some(true))
+    }
+}
+
+fn summary(shared: &Shared, view: &View) -> Summary {
+    let config = &view.config;
+    Summary {
+        id: config.id.to_string(),
+        names: vec![format!("/{}", config.name)],
+        image: config.config.image.clone(),
+        image_id: config.image.id.clone(),
+        command: command(&config.path, &config.args),
+        created: config.created.div_euclid(1_000_000_000),
+        ports: ports(view),
+        labels: config.config.labels.clone().into_inner().into(),
+        state: view.state.word().into(),
+        status: status(view, event::now()),
+        host_config: SummaryHostConfig {
+            network_mode: config.host.network_mode.clone(),
+            annotations: config.host.annotations.clone(),
+        },
+        network_settings: SummaryNetworkSettings { networks: inspect::networks(shared, view) },
+        mounts: inspect::mounts(shared, config),
+        ..Summary::default()
+    }
+}
+
+fn ports(view: &View) -> Vec<Port> {
+    if !view.state.has_process() || view.config.network_mode() != super::config::Mode::Own {
+        return Vec::new();
+    }
+    let port = |text: &String| {
+        let (number, protocol) = text.split_once('/').unwrap_or((text, "tcp"));
+        let private_port = number.parse().ok()?;
+        Some(Port { private_port, kind: protocol.to_owned(), ..Port::default() })
+    };
+    view.config.config.exposed_ports.keys().filter_map(port).collect()
+}
+
+/// The program with its arguments; those with white space are quoted.
+fn command(path: &str, args: &[String]) -> String {
+    let mut words = vec![path.to_owned()];
+    for arg in args {
+        words.push(if arg.contains(' ') { format!("'{arg}'") } else { arg.clone() });
+    }
+    words.join(" ")
+}
+
+/// The text of the STATUS column.
+pub(crate) fn status(view: &View, now: i64) -> String {
+    let since = |at: Option<i64>| human(Duration::from_nanos(now.saturating_sub(at.unwrap_or(now)).max(0).unsigned_abs()));
+    let outcome = &view.outcome;
+    let text = match view.state {
+        State::Running => format!("Up {}", since(outcome.started_at)),
+        State::Paused => format!("Up {} (Paused)", since(outcome.started_at)),
+        State::Restarting => format!("Restarting ({}) {} ago", outcome.exit_code, since(outcome.finished_at)),
+        State::Removing => "Removal In Progress".to_owned(),
+        State::Dead => "Dead".to_owned(),
+        State::Created => "Created".to_owned(),
+        State::Starting if outcome.started_at.is_none() => "Created".to_owned(),
+        State::Starting | State::Exited => {
+            format!("Exited ({}) {} ago", outcome.exit_code, since(outcome.finished_at))
+        }
+    };
+    match view.busy.filter(|busy| busy.since.elapsed() > STUCK) {
+        Some(busy) => format!("{text} (stuck: {} for {})", busy.verb, human(busy.since.elapsed()).to_lowercase()),
+        None => text,
+    }
+}
+
+/// A duration as Docker words it.
+pub(crate) fn human(duration: Duration) -> String {
+    let seconds = duration.as_secs();
+    let (minutes, hours) = (seconds / 60, (seconds + 1800) / 3600);
+    match seconds {
+        0 => "Less than a second".to_owned(),
+        1 => "1 second".to_owned(),
+        2..60 => format!("{seconds} seconds"),
+        _ if minutes == 1 => "About a minute".to_owned(),
+        _ if minutes < 60 => format!("{minutes} minutes"),
+        _ if hours == 1 => "About an hour".to_owned(),
+        _ if hours < 48 => format!("{hours} hours"),
+        _ if hours < 24 * 7 * 2 => format!("{} days", hours / 24),
+        _ if hours < 24 * 30 * 2 => format!("{} weeks", hours / 24 / 7),
+        _ if hours < 24 * 365 * 2 => format!("{} months", hours / 24 / 30),
+        _ => format!("{} years", seconds / 3600 / 24 / 365),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn durations_read_as_dockers() {
+        for (seconds, text) in [
+            (0, "Less than a second"),
+            (1, "1 second"),
+            (59, "59 seconds"),
+            (61, "About a minute"),
+            (46 * 60, "46 minutes"),
+            (61 * 60, "About an hour"),
+            (3 * 3600, "3 hours"),
+            (3 * 86_400, "3 days"),
+            (21 * 86_400, "3 weeks"),
+            (100 * 86_400, "3 months"),
+            (800 * 86_400, "2 years"),
+        ] {
+            assert_eq!(human(Duration::from_secs(seconds)), text);
+        }
+    }
+
+    #[test]
+    fn commands_quote_arguments_with_spaces() {
+        assert_eq!(command("sh", &["-c".into(), "echo hi".into()]), "sh -c 'echo hi'");
+    }
+}

@@ -1,0 +1,244 @@
+//! Starting: by hand, by policy, and taking over a container that runs already when the engine starts.
+
+use super::actor::Actor;
+use super::launch::{self, Launched};
+use super::live::Plugged;
+use super::restart::Ended;
+use super::state::{State, Step};
+use super::volume_events;
+use crate::config::Config;
+use crate::container::config::{ContainerConfig, Mode};
+use crate::event;
+use crate::open::Shared;
+use spec::{Class, Failure};
+use std::time::Duration;
+use tokio::time::Instant;
+use transport::Channel;
+
+/// Docker's exit codes of a program that could not be started.
+const NOT_FOUND: i32 = 127;
+const NOT_EXECUTABLE: i32 = 126;
+const OTHER_FAILURE: i32 = 128;
+
+impl Actor {
+    pub(super) async fn start_by_hand(&mut self) -> Result<(), Failure> {
+        match self.view.state {
+            State::Running | State::Starting => {
+                return Err(Failure::new(Class::NotModified, "container is already running"));
+            }
+            State::Paused => {
+                return Err(Failure::conflict("cannot start a paused container, try unpause instead"));
+            }
+            State::Removing | State::Dead => {
+                return Err(Failure::conflict("container is marked for removal and cannot be started"));
+            }
+            State::Created | State::Exited | State::Restarting => {}
+        }
+        self.due = None;
+        self.restarts = Default::default();
+        self.view.outcome.restarts = 0;
+        self.view.outcome.stopped_by_hand = false;
+        let started = self.start(false).await;
+        if started.is_err() && self.view.config.host.auto_remove {
+            // The client hears why the start failed, not how the clean-up went.
+            self.remove(true).await.ok();
+        }
+        started
+    }
+
+    pub(super) async fn start_by_policy(&mut self) {
+        if let Err(failure) = self.start(true).await {
+            tracing::warn!(container = self.id().as_str(), "restart failed: {failure}");
+        }
+    }
+
+    async fn start(&mut self, by_policy: bool) -> Result<(), Failure> {
+        self.step(Step::Start)?;
+        self.by_hand = false;
+        let taken = self.plug();
+        let started = match taken {
+            Ok(plugged) => self.launch(plugged).await,
+            Err(failure) => Err(failure),
+        };
+        match started {
+            Ok(launched) => self.running(launched),
+            Err(failure) => {
+                let failure = explain(failure);
+                self.start_failed(&failure, by_policy);
+                Err(failure)
+            }
+        }
+    }
+
+    /// Takes an address if the container is plugged into the bridge.
+    fn plug(&mut self) -> Result<Option<Plugged>, Failure> {
+        let config = &self.view.config;
+        if config.network_mode() != Mode::Own {
+            return Ok(None);
+        }
+        let asked = config.endpoints.get("bridge").map(|endpoint| endpoint.mac_address.as_str()).unwrap_or_default();
+        let asked = if asked.is_empty() { config.config.mac_address.as_str() } else { asked };
+        let mac = if asked.is_empty() { None } else { Some(super::validate::mac(asked)?) };
+        self.shared.bridge.plug(crate::ids::fresh()?, mac).map(Some)
+    }
+
+    async fn launch(&mut self, plugged: Option<Plugged>) -> Result<Launched, Failure> {
+        let outcome = &mut self.view.outcome;
+        (outcome.running, outcome.oom_killed, outcome.exit_code) = (true, false, 0);
+        outcome.error.clear();
+        outcome.endpoint = plugged;
+        self.busy("start container");
+        self.task_left = true;
+        // Written before the process exists, so that a process without a record cannot be.
+        self.save_outcome()?;
+        let attaches = std::mem::take(&mut self.pending);
+        let config = std::sync::Arc::clone(&self.view.config);
+        let plugged = self.view.outcome.endpoint.clone();
+        let pristine = self.pristine;
+        let shared = std::sync::Arc::clone(&self.shared);
+        let launched = Box::pin(launch::launch(&shared, &config, plugged.as_ref(), pristine, attaches)).await;
+        if launched.is_err() {
+            // A launch of which nobody knows how it ended must leave nothing behind.
+            self.task_left = shared.workers.delete_task(config.id.clone(), None).await.is_err();
+        }
+        launched
+    }
+
+    fn running(&mut self, launched: Launched) -> Result<(), Failure> {
+        self.step(Step::Started)?;
+        self.pristine = false;
+        self.channel = Some(launched.channel);
+        self.view.pid = launched.pid;
+        self.view.outcome.started_at = Some(launched.at);
+        self.publish();
+        for warning in launched.warnings {
+            tracing::warn!(container = self.id().as_str(), "{warning}");
+        }
+        self.tell_network("connect");
+        volume_events(&self.shared, &self.view.config, "mount");
+        self.tell("start", &[]);
+        Ok(())
+    }
+
+    fn start_failed(&mut self, failure: &Failure, by_policy: bool) {
+        self.unplug();
+        let outcome = &mut self.view.outcome;
+        outcome.exit_code = match failure.class {
+            Class::CommandNotFound => NOT_FOUND,
+            Class::CommandNotExecutable => NOT_EXECUTABLE,
+            _ => OTHER_FAILURE,
+        };
+        outcome.error.clone_from(&failure.message);
+        let ended = Ended { code: outcome.exit_code, by_hand: false, ran: Duration::ZERO };
+        let policy = self.policy();
+        let pause = if by_policy { self.restarts.next(policy, ended) } else { None };
+        let ran_before = self.view.outcome.started_at.is_some();
+        self.view.outcome.running = pause.is_some();
+        self.view.outcome.restarts = self.restarts.count;
+        self.due = pause.map(|pause| Instant::now() + pause);
+        // Starting always has this step.
+        self.step(Step::StartFailed { ran_before, again: pause.is_some() }).ok();
+        if let Err(error) = self.save_outcome() {
+            tracing::error!(container = self.id().as_str(), "a failed start was not written down: {error}");
+        }
+        self.publish();
+    }
+
+    /// Takes over a process that ran before this engine was started.
+    pub(crate) fn adopt(&mut self, channel: Channel, pid: i32, started_at: i64, frozen: bool) {
+        if let Some(plugged) = &self.view.outcome.endpoint
+            && !self.shared.bridge.adopt(plugged)
+        {
+            tracing::error!(container = self.id().as_str(), address = %plugged.address, "address is taken twice");
+        }
+        self.channel = Some(channel);
+        self.pristine = false;
+        self.view.state = if frozen { State::Paused } else { State::Running };
+        self.view.pid = pid;
+        self.view.outcome.started_at = Some(started_at);
+        self.publish();
+    }
+
+    /// Takes over a process of which only the end is known.
+    pub(crate) fn adopt_without_shim(&mut self, started_at: i64) {
+        self.view.state = State::Running;
+        self.pristine = false;
+        self.view.outcome.started_at = Some(started_at);
+        // The address is free already: nobody has taken it in this engine.
+        self.view.outcome.endpoint = None;
+    }
+
+    /// Takes over an end that this engine did not hear of.
+    pub(crate) async fn take_exit(&mut self, exit: messages::shim::Exit) {
+        self.ended(exit).await;
+    }
+
+    /// Removes it as soon as the actor runs.
+    pub(crate) fn reap_soon(&mut self) {
+        self.due = Some(Instant::now());
+        self.remove_volumes |= self.view.config.host.auto_remove;
+        self.publish();
+    }
+
+    /// Starts it as soon as the actor runs; for the restart policy when the engine starts.
+    pub(crate) fn start_soon(&mut self) {
+        self.view.state = State::Restarting;
+        self.view.outcome.running = true;
+        self.due = Some(Instant::now());
+        self.publish();
+    }
+
+    /// Gives the address back.
+    pub(super) fn unplug(&mut self) {
+        if let Some(plugged) = self.view.outcome.endpoint.take() {
+            self.shared.bridge.unplug(&plugged);
+        }
+    }
+
+    /// Tells listeners that the container was plugged into or taken out of its network.
+    pub(super) fn tell_network(&self, action: &str) {
+        tell_network(&self.shared, &self.view.config, action);
+    }
+}
+
+fn tell_network(shared: &Shared, config: &ContainerConfig, action: &str) {
+    let Some(name) = config.network_name() else { return };
+    let kind = if name == "none" { "null" } else { name };
+    let attributes = [
+        ("container".to_owned(), config.id.to_string()),
+        ("name".to_owned(), name.to_owned()),
+        ("type".to_owned(), kind.to_owned()),
+    ];
+    shared.events.publish("network", action, &network_id(&shared.config, name), attributes.into());
+}
+
+/// The id of a predefined network: always the same for one data root.
+pub fn network_id(config: &Config, name: &str) -> String {
+    crate::ids::stable(&[config.root().to_string_lossy().as_ref(), "network", name])
+}
+
+/// Adds what Docker's client looks for in the text to tell 126, 127 and 125 apart.
+fn explain(failure: Failure) -> Failure {
+    let text = &failure.message;
+    let message = match failure.class {
+        Class::CommandNotFound
+            if !text.contains("executable file not found") && !text.contains("no such file or directory") =>
+        {
+            format!("{text}: executable file not found in $PATH")
+        }
+        Class::CommandNotExecutable if !text.contains("permission denied") => format!("{text}: permission denied"),
+        _ => return failure,
+    };
+    Failure::new(failure.class, message)
+}
+
+/// How long a run lasted that began at `started` and ended at `ended`.
+pub(super) fn ran(started: Option<i64>, ended: i64) -> Duration {
+    let nanos = ended.saturating_sub(started.unwrap_or(ended)).max(0);
+    Duration::from_nanos(nanos.unsigned_abs())
+}
+
+/// Now, for ends that nobody reported.
+pub(super) fn now() -> i64 {
+    event::now()
+}

@@ -1,0 +1,158 @@
+//! Bringing records and tasks together.
+
+use super::{Engine, OpenError, Shared, sweep};
+use crate::container::actor::{Actor, Command, Seed};
+use crate::container::config::ContainerConfig;
+use crate::container::live::Outcome;
+use crate::container::remove::finish_removal;
+use crate::container::restart::{Policy, wanted_at_boot};
+use crate::container::state::State;
+use crate::event;
+use crate::store;
+use messages::shim::Exit;
+use messages::task::TaskInfo;
+use metadata::Read;
+use spec::{ContainerId, Failure};
+use std::collections::{BTreeMap, HashMap};
+use std::sync::Arc;
+
+/// The exit code of a run whose end nobody saw, since the host went down.
+const UNSEEN: i32 = 255;
+/// The exit code of a process that died with its shim.
+const KILLED: i32 = 137;
+
+pub(super) async fn reconcile(engine: &Engine) -> Result<(), OpenError> {
+    let shared = &engine.0;
+    let reader = shared.store.read()?;
+    let mut records: BTreeMap<ContainerId, ContainerConfig> = reader.list(store::CONTAINERS)?.into_iter().collect();
+    let mut outcomes: HashMap<ContainerId, Outcome> = reader.list(store::OUTCOMES)?.into_iter().collect();
+    let intents = reader.list(store::INTENTS)?;
+    drop(reader);
+    for (id, intent) in intents {
+        if let Err(failure) = finish_removal(shared, &id, intent, true).await {
+            // The record stays, and so does the intent: shown as dead, tried again by the reaper.
+            tracing::warn!(container = id.as_str(), "finish what was begun: {failure}");
+            continue;
+        }
+        records.remove(&id);
+    }
+    let tasks = shared.workers.tasks().await?;
+    let running: HashMap<ContainerId, TaskInfo> =
+        tasks.iter().filter(|task| task.exec.is_none()).map(|task| (task.id.clone(), task.clone())).collect();
+    let removing: Vec<ContainerId> = shared.store.read()?.list(store::INTENTS)?.into_iter().map(|(id, _)| id).collect();
+    let mut actors = Vec::with_capacity(records.len());
+    for (id, config) in &records {
+        let outcome = outcomes.remove(id).unwrap_or_default();
+        let dead = removing.contains(id);
+        if !dead {
+            // Two records with one name cannot be; if they are, the second is reached by its id.
+            shared.containers.reserve(&config.name, id).ok();
+        }
+        actors.push(seed(shared, config.clone(), outcome, dead));
+    }
+    for (mut actor, commands) in actors {
+        let task = running.get(actor.id());
+        Box::pin(settle(shared, &mut actor, task)).await;
+        tokio::spawn(actor.run(commands));
+    }
+    sweep::tasks(shared, &tasks).await;
+    tokio::try_join!(
+        shared.workers.ensure_bridge(shared.bridge.bridge()),
+        shared.workers.reconcile_networks(vec![shared.bridge.link().to_owned()]),
+    )?;
+    sweep::snapshots(engine).await;
+    sweep::directories(shared);
+    Ok(())
+}
+
+type Made = (Actor, tokio::sync::mpsc::Receiver<Command>);
+
+fn seed(shared: &Arc<Shared>, config: ContainerConfig, outcome: Outcome, dead: bool) -> Made {
+    let state = match (dead, outcome.started_at) {
+        (true, _) => State::Dead,
+        (_, Some(_)) => State::Exited,
+        _ => State::Created,
+    };
+    Actor::new(Arc::clone(shared), Seed { config, outcome, state, pristine: false })
+}
+
+/// Gives a container's owner what is known about its task.
+async fn settle(shared: &Arc<Shared>, actor: &mut Actor, task: Option<&TaskInfo>) {
+    if actor.view.state == State::Dead {
+        return actor.reap_soon();
+    }
+    match task {
+        Some(task) if task.shim_alive => match connect(shared, actor.id()).await {
+            // A shim whose process has ended says so first.
+            Ok(channel) => actor.adopt(channel, task.pid, task.started_at, task.frozen),
+            Err(failure) => {
+                tracing::error!(container = actor.id().as_str(), "connect to the shim: {failure}");
+                let unseen = Exit { code: KILLED, oom_killed: false, at: event::now() };
+                take_over(actor, task, task.exit.unwrap_or(unseen)).await;
+            }
+        },
+        Some(task) => {
+            let killed = Exit { code: KILLED, oom_killed: false, at: event::now() };
+            take_over(actor, task, task.exit.unwrap_or(killed)).await;
+        }
+        None if actor.view.outcome.running => {
+            let ended = Exit { code: UNSEEN, oom_killed: false, at: event::now() };
+            not_running(actor, ended);
+        }
+        None => boot_policy(actor, false),
+    }
+}
+
+async fn connect(shared: &Shared, id: &ContainerId) -> Result<transport::Channel, Failure> {
+    let socket = shared.workers.connect_task(id.clone(), None).await?;
+    transport::Channel::new(socket).map_err(|error| Failure::internal(format!("connect to shim: {error}")))
+}
+
+/// Takes over an exit that happened while no engine ran: the same as if it had been heard.
+async fn take_over(actor: &mut Actor, task: &TaskInfo, exit: Exit) {
+    actor.adopt_without_shim(task.started_at);
+    Box::pin(actor.take_exit(exit)).await;
+}
+
+/// A container that shall run and has no task: it waited for a restart, its start was cut, or the host went down.
+fn not_running(actor: &mut Actor, ended: Exit) {
+    let outcome = &mut actor.view.outcome;
+    outcome.endpoint = None;
+    let ran = outcome.started_at > outcome.finished_at;
+    if ran {
+        (outcome.exit_code, outcome.finished_at) = (ended.code, Some(ended.at));
+    }
+    boot_policy(actor, true);
+}
+
+fn boot_policy(actor: &mut Actor, was_running: bool) {
+    let policy = actor.policy();
+    let outcome = &actor.view.outcome;
+    let ever = outcome.started_at.is_some() || was_running;
+    if ever && wanted_at_boot(policy, outcome.stopped_by_hand, was_running, outcome.exit_code) {
+        actor.start_soon();
+    } else if was_running {
+        actor.view.outcome.running = false;
+        if let Err(failure) = actor.save_outcome() {
+            tracing::error!(container = actor.id().as_str(), "an exit was not written down: {failure}");
+        }
+        actor.publish();
+        if actor.view.config.host.auto_remove && policy == Policy::No {
+            actor.reap_soon();
+        }
+    }
+}
+
+/// After the task worker was restarted: containers whose task it does not know any more have ended.
+pub(super) async fn look_again(engine: &Engine) -> Result<(), Failure> {
+    let tasks = engine.0.workers.tasks().await?;
+    for handle in engine.0.containers.all() {
+        let known = tasks.iter().any(|task| task.id == handle.id && task.exec.is_none() && task.shim_alive);
+        if handle.view().state.has_process() && !known {
+            // One whose inbox is full is busy with the same question.
+            handle.inbox.try_send(Command::Vanished).ok();
+        }
+    }
+    sweep::tasks(&engine.0, &tasks).await;
+    Ok(())
+}

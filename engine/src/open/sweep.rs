@@ -1,0 +1,64 @@
+//! Removing what belongs to nobody: a crash may leave it, a record never names it.
+
+use super::{Engine, Shared};
+use messages::task::TaskInfo;
+use spec::{ContainerId, SnapshotKey};
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+fn owners(shared: &Shared) -> BTreeSet<ContainerId> {
+    shared.containers.all().into_iter().map(|handle| handle.id).collect()
+}
+
+/// Kills and removes tasks of containers that do not exist.
+pub(super) async fn tasks(shared: &Shared, tasks: &[TaskInfo]) {
+    let owners = owners(shared);
+    let strays: BTreeSet<&ContainerId> = tasks.iter().map(|task| &task.id).filter(|id| !owners.contains(id)).collect();
+    for id in strays {
+        tracing::warn!(container = id.as_str(), "a task without a container is removed");
+        if let Err(failure) = shared.workers.delete_task(id.clone(), None).await {
+            tracing::warn!(container = id.as_str(), "remove a task without a container: {failure}");
+        }
+    }
+}
+
+/// Removes snapshots of containers that do not exist, and layers that no image has.
+pub(super) async fn snapshots(engine: &Engine) {
+    let shared = &engine.0;
+    let all = match shared.workers.snapshots().await {
+        Ok(all) => all,
+        Err(failure) => return tracing::warn!("look for snapshots without an owner: {failure}"),
+    };
+    let owners: BTreeSet<SnapshotKey> = owners(shared).iter().map(SnapshotKey::from).collect();
+    let (layers, own): (Vec<_>, Vec<_>) = all.into_iter().partition(|snapshot| snapshot.committed);
+    for stray in own.into_iter().filter(|snapshot| !owners.contains(&snapshot.key)) {
+        if let Err(failure) = shared.workers.remove_snapshot(stray.key).await {
+            tracing::warn!("remove a snapshot without an owner: {failure}");
+        }
+    }
+    let (engine, layers) = (engine.clone(), layers.into_iter().map(|layer| layer.key).collect());
+    tokio::spawn(async move {
+        if let Err(error) = engine.0.images.collect(&engine.image_users(), layers).await {
+            tracing::warn!("remove layers and blobs that no image has: {error}");
+        }
+    });
+}
+
+/// Removes directories of containers that do not exist.
+pub(super) fn directories(shared: &Arc<Shared>) {
+    let owners = owners(shared);
+    let Ok(entries) = std::fs::read_dir(shared.config.containers()) else { return };
+    let strays: Vec<_> = entries
+        .flatten()
+        .filter(|entry| {
+            let id = entry.file_name().to_str().and_then(|name| ContainerId::parse(name).ok());
+            id.is_some_and(|id| !owners.contains(&id))
+        })
+        .map(|entry| entry.path())
+        .collect();
+    for path in strays {
+        if let Err(error) = std::fs::remove_dir_all(&path) {
+            tracing::warn!("remove {}: {error}", path.display());
+        }
+    }
+}
