@@ -9,6 +9,9 @@ use crate::wire::{self, Attributes, Message, u64_at};
 use crate::{Batch, NetlinkError, RouteSocket};
 
 const IFLA_LINK: u16 = 5;
+const IFLA_OPERSTATE: u16 = 16;
+/// IF_OPER_UP of RFC 2863.
+const OPERATIONAL: u8 = 6;
 const IFLA_STATS64: u16 = 23;
 const IFLA_LINK_NETNSID: u16 = 37;
 
@@ -23,6 +26,9 @@ pub struct Link {
     pub kind: String,
     /// It is up.
     pub up: bool,
+    /// It has a carrier and its queue works (operational state UP): until then what is sent is dropped. The kernel
+    /// gets there in its own time after the link came up. Never for links that do not know, such as the loopback.
+    pub operational: bool,
     /// The hardware address; zero bytes where the link has none.
     pub mac: [u8; 6],
     /// The MTU in bytes.
@@ -104,6 +110,7 @@ impl Link {
             IFLA_IFNAME => self.name = wire::text(value),
             IFLA_ADDRESS => self.mac = value.try_into().unwrap_or_default(),
             IFLA_MTU => self.mtu = wire::number(value)?,
+            IFLA_OPERSTATE => self.operational = value.first() == Some(&OPERATIONAL),
             IFLA_MASTER => self.master = wire::number(value)?,
             IFLA_LINK => self.peer = wire::number(value)?,
             IFLA_LINK_NETNSID => self.peer_elsewhere = true,

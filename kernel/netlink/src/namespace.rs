@@ -72,6 +72,15 @@ impl Namespace {
         self.run(RouteSocket::open)
     }
 
+    /// Whether two descriptors name one namespace: it is the inode that does (namespaces(7)).
+    pub fn is(&self, other: &Self) -> Result<bool, NetlinkError> {
+        let inode = |of: &Self| {
+            let stat = rustix::fs::fstat(&of.0).map_err(failed("describe"))?;
+            Ok((stat.st_dev, stat.st_ino))
+        };
+        Ok(inode(self)? == inode(other)?)
+    }
+
     /// Another descriptor of the same namespace.
     pub fn try_clone(&self) -> Result<Self, NetlinkError> {
         rustix::io::fcntl_dupfd_cloexec(&self.0, 3).map(Self).map_err(failed("duplicate"))

@@ -3,18 +3,23 @@
 use crate::error::{during, firewall as firewall_failed};
 use crate::firewall::{Firewall, Published};
 use crate::pool::NamespacePool;
-use crate::sandbox::FIRST;
+use crate::sandbox::{FIRST, Prepared};
 use crate::veth::{self, Bridge};
 use crate::{BridgeError, Endpoint, Network, Prefix, host};
 use netlink::address::Address;
 use netlink::link::BridgeSpec;
 use netlink::link_info::Link;
-use netlink::{Batch, InterfaceName, Mac, NetfilterSocket, RouteSocket};
+use netlink::{Batch, InterfaceName, Mac, Namespace, NetfilterSocket, RouteSocket};
 use rustix::io::Errno;
 use std::collections::BTreeMap;
 use std::net::Ipv4Addr;
 use std::os::fd::OwnedFd;
 use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+/// How long a link that has just come up is waited for: 100 ms in all.
+const OPERATIONAL_TRIES: usize = 200;
+const OPERATIONAL_PAUSE: Duration = Duration::from_micros(500);
 
 #[derive(Debug)]
 struct State {
@@ -29,6 +34,7 @@ struct State {
 pub struct Driver {
     state: Mutex<State>,
     pool: NamespacePool,
+    host: Namespace,
 }
 
 impl Driver {
@@ -51,12 +57,29 @@ impl Driver {
         }
         let firewall = Firewall::adopt(&mut filter, networks)?;
         let state = Mutex::new(State { route, filter, firewall, bridges });
-        Ok(Self { state, pool })
+        let host = Namespace::current().map_err(failed())?;
+        Ok(Self { state, pool, host })
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
         // A state that a panic left behind is still what the kernel acknowledged so far.
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The host's own namespace.
+    pub(crate) fn host(&self) -> &Namespace {
+        &self.host
+    }
+
+    /// Does something with the host's links and the bridge of an endpoint, under the driver's lock.
+    pub(crate) fn with_bridge<T>(
+        &self,
+        endpoint: &Endpoint,
+        work: impl FnOnce(&mut RouteSocket, &Bridge) -> Result<T, BridgeError>,
+    ) -> Result<T, BridgeError> {
+        let mut state = self.state();
+        let bridge = state.bridge_of(endpoint)?;
+        work(&mut state.route, &bridge)
     }
 
     /// The prepared namespaces.
@@ -115,22 +138,43 @@ impl Driver {
         let with_pair = endpoints.iter().any(|endpoint| endpoint.interface.as_str() == FIRST);
         let mut sandbox = self.pool.take(with_pair).map_err(during("create", "sandbox"))?;
         for endpoint in endpoints {
-            let bridge = self.state().bridge_of(endpoint)?;
-            let waiting = sandbox.take_pair(&endpoint.interface);
-            match waiting {
-                Some(pair) => {
-                    sandbox.adapt(&pair, endpoint, bridge.mtu_of(endpoint))?;
-                    veth::plug_waiting(&mut self.state().route, &pair.host, &bridge, endpoint)?;
-                }
-                None => {
-                    sandbox.next_interface(endpoint.has_ipv6())?;
-                    let namespace = sandbox.namespace();
-                    veth::plug_new(&mut self.state().route, &bridge, endpoint, namespace)?;
-                    sandbox.furnish(endpoint)?;
-                }
-            }
+            self.furnish(&mut sandbox, endpoint)?;
         }
         sandbox.finish(sysctls)
+    }
+
+    fn furnish(&self, sandbox: &mut Prepared, endpoint: &Endpoint) -> Result<(), BridgeError> {
+        let Some(pair) = sandbox.take_pair(&endpoint.interface) else {
+            sandbox.next_interface(endpoint.has_ipv6())?;
+            let namespace = sandbox.namespace();
+            let end = self.with_bridge(endpoint, |route, bridge| {
+                veth::plug_new(route, bridge, endpoint, namespace)
+            })?;
+            sandbox.furnish(endpoint)?;
+            self.wait_for(end.as_str());
+            self.wait_for(endpoint.bridge.as_str());
+            return Ok(());
+        };
+        let mtu = self.with_bridge(endpoint, |_, bridge| Ok(bridge.mtu_of(endpoint)))?;
+        sandbox.adapt(&pair, endpoint, mtu)?;
+        self.with_bridge(endpoint, |route, bridge| {
+            veth::plug_waiting(route, &pair.host, bridge, endpoint)
+        })?;
+        self.wait_for(endpoint.bridge.as_str());
+        Ok(())
+    }
+
+    /// Waits until a link is operational. The kernel activates the queue of a new link, and of a bridge that gets its
+    /// first port, a little later and on a thread of its own; a packet that is sent before is lost, and whoever
+    /// sent it waits a second and more until it tries again. After a while we go on all the same.
+    pub(crate) fn wait_for(&self, link: &str) {
+        for _ in 0..OPERATIONAL_TRIES {
+            match self.state().route.find_link(link) {
+                Ok(Some(link)) if !link.operational => {}
+                _ => return,
+            }
+            std::thread::sleep(OPERATIONAL_PAUSE);
+        }
     }
 
     /// The networks that the host has routes to, without default routes and without those of our own bridges.

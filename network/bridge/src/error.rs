@@ -62,6 +62,20 @@ pub enum BridgeError {
         /// The name, cut to 80 characters.
         name: String,
     },
+    /// The interface is none that was made for a container.
+    #[error("remove interface {link}: it is not a veth but {kind:?}")]
+    NotAnEndpoint {
+        /// The name.
+        link: String,
+        /// What it is.
+        kind: String,
+    },
+    /// The namespace in which something is to be done is the host's own.
+    #[error("enter the sandbox of {object}: it is the host's network namespace")]
+    HostNamespace {
+        /// What was to be done there.
+        object: String,
+    },
     /// The host port is published already.
     #[error("publish port {port}: already allocated")]
     Published {
@@ -79,7 +93,8 @@ impl BridgeError {
             }
             Self::UnknownBridge { .. } => Class::NotFound,
             Self::NoNftables(_) => Class::NotImplemented,
-            Self::NotNetworkSysctl { .. } => Class::InvalidArgument,
+            Self::NotNetworkSysctl { .. } | Self::NotAnEndpoint { .. } => Class::InvalidArgument,
+            Self::HostNamespace { .. } => Class::Forbidden,
             Self::Sysctl { source, .. } => match source.kind() {
                 std::io::ErrorKind::NotFound | std::io::ErrorKind::InvalidInput => {
                     Class::InvalidArgument

@@ -2,8 +2,8 @@
 //!
 //! A namespace takes 0.3 ms to make and a veth pair 0.4 ms: most of what plugging a container in costs. Both wait
 //! here, and taking one costs microseconds. A thread of the pool fills it up when nothing has been taken for a moment,
-//! for making them holds the lock of all links (rtnl), for which the sandbox just taken would have to wait; only when
-//! few are left does it not wait.
+//! for making them holds the lock of all links (rtnl), for which the sandbox just taken would have to wait; when few
+//! are left that moment is shorter.
 //!
 //! What waits is bound to this process: when it dies, its namespaces go, and the ends of their pairs with them.
 
@@ -18,6 +18,8 @@ use std::time::{Duration, Instant};
 const PAUSE: Duration = Duration::from_secs(1);
 /// How long nothing must have been taken before the stock is filled up: longer than the start of a container.
 const QUIET: Duration = Duration::from_millis(20);
+/// The same when few are left: longer than plugging in.
+const SHORT_QUIET: Duration = Duration::from_millis(2);
 
 #[derive(Debug, Default)]
 struct Stock {
@@ -41,13 +43,14 @@ enum Need {
 impl Stock {
     fn need(&self, size: usize) -> Need {
         let (plain, paired) = (self.plain.len(), self.paired.len());
-        let quiet = self.taken.map_or(QUIET, |taken| taken.elapsed());
-        let delay = QUIET.saturating_sub(quiet);
+        let quiet = if paired <= size / 4 { SHORT_QUIET } else { QUIET };
+        let delay =
+            self.taken.map_or(Duration::ZERO, |taken| quiet.saturating_sub(taken.elapsed()));
         match () {
-            () if paired < size && (paired <= size / 4 || delay.is_zero()) => Need::Paired,
-            () if plain < plain_of(size) && delay.is_zero() => Need::Plain,
-            () if paired < size || plain < plain_of(size) => Need::In(delay),
-            () => Need::Nothing,
+            () if paired >= size && plain >= plain_of(size) => Need::Nothing,
+            () if !delay.is_zero() => Need::In(delay),
+            () if paired < size => Need::Paired,
+            () => Need::Plain,
         }
     }
 }

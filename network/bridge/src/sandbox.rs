@@ -100,7 +100,7 @@ impl Prepared {
         if endpoint.has_ipv6() {
             disable_ipv6(pair.disable_ipv6.as_ref(), FIRST, false)?;
         }
-        self.settle(endpoint, pair.inside, batch)
+        settle(&mut self.socket, endpoint, pair.inside, batch)
     }
 
     /// Brings an interface up that has just been made in the namespace, with its addresses and routes.
@@ -109,24 +109,7 @@ impl Prepared {
         let link = self.socket.link(name).map_err(during("set up interface", name))?.index;
         let mut batch = Batch::new();
         batch.set_up(link, name, true);
-        self.settle(endpoint, link, batch)
-    }
-
-    fn settle(
-        &mut self,
-        endpoint: &Endpoint,
-        link: u32,
-        mut batch: Batch,
-    ) -> Result<(), BridgeError> {
-        for prefix in &endpoint.addresses {
-            let (address, prefix) = (prefix.address(), prefix.length());
-            batch.add_address(Address { link, address, prefix });
-        }
-        for gateway in &endpoint.gateways {
-            batch.add_route(Route::default_over(*gateway, link));
-        }
-        let name = endpoint.interface.as_str();
-        self.socket.run(batch).map_err(during("set up interface", name))
+        settle(&mut self.socket, endpoint, link, batch)
     }
 
     /// Ends the preparation: sets the sysctls, and takes back what was set ahead and is not wanted.
@@ -159,6 +142,23 @@ impl Prepared {
             .run(|| Ok(sysctls.iter().try_for_each(|(name, value)| write_sysctl(name, value))))
             .map_err(during("enter", "sandbox"))?
     }
+}
+
+/// Gives an interface its addresses and routes, behind what the batch does with it already.
+pub(crate) fn settle(
+    inside: &mut RouteSocket,
+    endpoint: &Endpoint,
+    link: u32,
+    mut batch: Batch,
+) -> Result<(), BridgeError> {
+    for prefix in &endpoint.addresses {
+        let (address, prefix) = (prefix.address(), prefix.length());
+        batch.add_address(Address { link, address, prefix });
+    }
+    for gateway in &endpoint.gateways {
+        batch.add_route(Route::default_over(*gateway, link));
+    }
+    inside.run(batch).map_err(during("set up interface", endpoint.interface.as_str()))
 }
 
 /// Writes a `disable_ipv6`, if there is one to write.

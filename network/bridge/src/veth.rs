@@ -87,13 +87,14 @@ pub(crate) fn plug_waiting(
     host.run(batch).map_err(during("plug into bridge", endpoint.bridge.as_str()))
 }
 
-/// Makes the pair of an endpoint, one end in its bridge and the other, still down, in the namespace.
+/// Makes the pair of an endpoint, one end in its bridge and the other, still down, in the namespace; answers the name
+/// of the host's end.
 pub(crate) fn plug_new(
     host: &mut RouteSocket,
     bridge: &Bridge,
     endpoint: &Endpoint,
     namespace: BorrowedFd<'_>,
-) -> Result<(), BridgeError> {
+) -> Result<InterfaceName, BridgeError> {
     let made = with_random_name(|name| {
         let mut batch = Batch::new();
         batch.create_veth(&VethSpec {
@@ -108,7 +109,7 @@ pub(crate) fn plug_new(
         batch.set_port(name, bridge.port());
         host.run(batch)
     });
-    made.map(|_| ()).map_err(during("plug into bridge", endpoint.bridge.as_str()))
+    made.map_err(during("plug into bridge", endpoint.bridge.as_str()))
 }
 
 /// Calls `make` with another name as long as the name is taken.

@@ -54,10 +54,11 @@ fn start() -> (Child, Connection, Connection) {
 fn ask(engine: &Connection, request: Request) -> (Reply, Vec<OwnedFd>) {
     engine.send(Kind::Request, 1, &encode(&request).unwrap(), &[]).unwrap();
     let frame = engine.receive().unwrap().unwrap();
-    if frame.kind != Kind::Success {
-        let failure: spec::Failure = decode(&frame.payload).unwrap();
-        panic!("{request:?}: {failure}");
-    }
+    assert!(
+        frame.kind == Kind::Success,
+        "{request:?}: {:?}",
+        decode::<spec::Failure>(&frame.payload)
+    );
     (decode(&frame.payload).unwrap(), frame.descriptors)
 }
 

@@ -40,8 +40,16 @@ pub(crate) fn on_a_host(test: impl FnOnce() + Send) {
     .unwrap();
 }
 
+/// A driver with two namespaces ready, so that a test sees some that were made ahead and some that were not.
 pub(crate) fn driver() -> Driver {
-    Driver::open(NamespacePool::start(2).unwrap()).unwrap()
+    driver_with(2)
+}
+
+/// A driver whose pool is full.
+pub(crate) fn driver_with(prepared: usize) -> Driver {
+    let driver = Driver::open(NamespacePool::start(prepared).unwrap()).unwrap();
+    assert!(driver.pool().wait_full(Duration::from_secs(10)));
+    driver
 }
 
 /// A network with Docker's usual settings.
