@@ -15,7 +15,8 @@
 //!
 //! The parent owns all text; it waits for the channel and the pidfd, never for SIGCHLD and never on a number. Everything
 //! before the gate happens before `create` returns, so what the caller does between [`Created`] and [`Running`] (network,
-//! state file) sees a complete container in which nothing of the image has run yet. Dropping [`Created`] kills it.
+//! state file) sees a complete container in which nothing of the image has run yet. Dropping [`Created`] kills it,
+//! and so does the end of the caller's thread, at any time later.
 //!
 //! What runs after clone is in the module `child`, which has no prelude of `std` and so cannot name a type that
 //! allocates. This crate never reads a file of the image, never takes a path for a mount source, and never writes

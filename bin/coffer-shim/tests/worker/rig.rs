@@ -33,7 +33,6 @@ pub(crate) struct Started {
     pub(crate) pid: i32,
     pub(crate) channel: Connection,
     pub(crate) client: UnixStream,
-    pub(crate) warnings: Vec<String>,
 }
 
 static COUNT: AtomicU64 = AtomicU64::new(0);
@@ -144,9 +143,9 @@ impl Worker {
         let id = launch.id.clone();
         let (reply, _) = self.ask_with(&Request::Launch(Box::new(launch)), &fds)?;
         drop(fds);
-        let Reply::Started { pid, warnings, .. } = reply else { panic!("{reply:?}") };
+        let Reply::Started { pid, .. } = reply else { panic!("{reply:?}") };
         let Event::Status { exit: None, .. } = event(&channel) else { panic!("another event") };
-        Ok(Started { id, pid, channel, client, warnings })
+        Ok(Started { id, pid, channel, client })
     }
 
     pub(crate) fn exec(&self, id: &ContainerId, script: &str) -> (ExecId, Started) {
@@ -175,10 +174,10 @@ impl Worker {
         let fds = [theirs, stream.into()];
         let (reply, _) = self.ask_with(&Request::Exec(Box::new(request)), &fds)?;
         drop(fds);
-        let Reply::Started { pid, warnings, .. } = reply else { panic!("{reply:?}") };
+        let Reply::Started { pid, .. } = reply else { panic!("{reply:?}") };
         let channel = Connection::from(ours);
         let Event::Status { exit: None, .. } = event(&channel) else { panic!("another event") };
-        Ok((exec, Started { id: id.clone(), pid, channel, client, warnings }))
+        Ok((exec, Started { id: id.clone(), pid, channel, client }))
     }
 
     pub(crate) fn delete(&self, id: &ContainerId) {
@@ -257,11 +256,12 @@ impl Started {
         self.channel.send(Kind::Oneway, 0, &encode(request).unwrap(), &[]).unwrap();
     }
 
-    /// Waits for the exit and acknowledges it.
+    /// Waits for the exit and acknowledges it, unless a deletion has done so.
     pub(crate) fn wait(&self) -> Exit {
         loop {
             if let Event::Exited(exit) = self.event() {
-                self.tell(&ShimRequest::Acknowledge);
+                let payload = encode(&ShimRequest::Acknowledge).unwrap();
+                self.channel.send(Kind::Oneway, 0, &payload, &[]).ok();
                 return exit;
             }
         }

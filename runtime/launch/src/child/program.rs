@@ -25,6 +25,9 @@ pub(super) fn run(job: &Job<'_>) -> Step<Infallible> {
         load_filter(job)?;
     }
     take_rights(job)?;
+    // A process without its shim would have nobody to take its output and status: it ends with it. Changing ids clears
+    // this, so it comes after; a filter that forbids it is respected.
+    process::set_parent_death_signal(9).ok();
     match changed {
         Err(Errno::ACCESS | Errno::PERM) => change_directory(&plan.cwd),
         other => other,
