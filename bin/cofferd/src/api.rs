@@ -1,11 +1,13 @@
 //! The api worker's runtime: it waits until the supervisor has introduced everybody, opens the engine, and answers.
 
 use crate::settings::Settings;
+use api_server::{Options, Server};
 use engine::{Engine, Workers};
 use messages::control::{Control, Listener, Role};
 use std::error::Error;
 use std::os::fd::OwnedFd;
 use tokio::sync::mpsc;
+use tokio::task::JoinSet;
 use transport::{Connection, TransportError};
 
 /// Threads that run tasks. More would not answer sooner: the work is done by the other workers.
@@ -46,28 +48,29 @@ async fn serve(control: OwnedFd) -> Result<(), Box<dyn Error>> {
     }
     let settings = introduction.settings.ok_or("the supervisor sent no settings")?;
     let engine = Engine::open(settings.engine()?, workers.clone()).await?;
-    let (stop, stopped) = tokio::sync::watch::channel(false);
-    let server = tokio::spawn(api_server::serve(engine.clone(), introduction.listeners, stopped));
+    let server = Server::new(engine.clone(), Options::default());
+    let mut serving = JoinSet::new();
+    for (listener, socket) in introduction.listeners {
+        let server = server.clone();
+        serving.spawn(async move { server.serve(socket, &listener).await });
+    }
     while let Some((control, mut fds)) = controls.recv().await {
         match control {
-            Control::Peer(role) => connect(&workers, role, fds.pop())?,
-            Control::Settings(text) => reload(&engine, &text),
+            Control::Peer(role) => {
+                connect(&workers, role, fds.pop())?;
+                let engine = engine.clone();
+                tokio::spawn(async move { engine.peer_replaced(role).await });
+            }
             Control::Stop => break,
-            Control::Listener(_) | Control::Ready => {}
+            Control::Settings(_) | Control::Listener(_) | Control::Ready => {}
         }
     }
-    stop.send_replace(true);
-    server.await??;
-    engine.close().await;
-    Ok(())
-}
-
-fn reload(engine: &Engine, text: &str) {
-    match serde_json::from_str::<Settings>(text).map(|settings| settings.engine()) {
-        Ok(Ok(config)) => engine.reload(config),
-        Ok(Err(error)) => tracing::error!("configuration not taken over: {error}"),
-        Err(error) => tracing::error!("configuration not taken over: {error}"),
+    server.stop();
+    while let Some(ended) = serving.join_next().await {
+        ended??;
     }
+    engine.close()?;
+    Ok(())
 }
 
 fn connect(workers: &Workers, role: Role, fd: Option<OwnedFd>) -> Result<(), Box<dyn Error>> {

@@ -33,18 +33,8 @@ pub(crate) fn run(matches: &ArgMatches) -> Result<(), Box<dyn Error>> {
         sockets: sockets(&settings)?,
         settings: serde_json::to_string(&settings)?,
     };
-    let reload = {
-        let matches = matches.clone();
-        move || match load(&matches).and_then(|settings| Ok(serde_json::to_string(&settings)?)) {
-            Ok(text) => Some(text),
-            Err(error) => {
-                eprintln!("cofferd: configuration not read again: {error}");
-                None
-            }
-        }
-    };
     let unix: Vec<PathBuf> = plan.sockets.iter().filter_map(unix_path).collect();
-    let ended = Supervisor::new(plan, reload)?.run();
+    let ended = Supervisor::new(plan)?.run();
     for path in unix {
         std::fs::remove_file(path).ok();
     }
@@ -86,14 +76,13 @@ fn shim(settings: &Settings) -> Result<Program, Box<dyn Error>> {
     let bytes =
         std::fs::read(&path).map_err(|error| format!("read {}: {error}", path.display()))?;
     let file = sys::memfd::sealed(c"coffer-shim", &bytes)?;
-    let mut arguments = vec![
-        format!("--data-root={}", settings.data_root.display()),
-        format!("--exec-root={}", settings.exec_root.display()),
-        format!("--policy={}", settings.policy.display()),
-        format!("--init={}", beside("coffer-init")?.display()),
-    ];
-    arguments
-        .extend(settings.cgroup_parent.as_ref().map(|parent| format!("--cgroup-parent={parent}")));
+    let root = settings.exec_root.display().to_string();
+    let policy = settings.policy.display().to_string();
+    let init = beside("coffer-init")?.display().to_string();
+    let mut arguments = vec!["--exec-root".into(), root, "--policy".into(), policy, "--init".into(), init];
+    if let Some(parent) = &settings.cgroup_parent {
+        arguments.extend(["--cgroup-parent".to_owned(), parent.clone()]);
+    }
     Ok(Program { file, name: "coffer-shim".into(), arguments })
 }
 

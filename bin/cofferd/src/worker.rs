@@ -7,6 +7,9 @@ use std::error::Error;
 use std::os::fd::{AsFd, OwnedFd};
 use std::path::PathBuf;
 
+/// Network namespaces that wait to be used: a burst of starts takes them faster than they are made.
+const PREPARED_NAMESPACES: usize = 8;
+
 /// The subcommand; the supervisor uses it, people do not.
 pub(crate) fn command() -> Command {
     let required = |name: &'static str| Arg::new(name).long(name).required(true);
@@ -40,7 +43,7 @@ pub(crate) fn run(matches: &ArgMatches) -> Result<(), Box<dyn Error>> {
         }
         "network" => {
             confine(Role::Network)?;
-            links::Worker::new()?.run(control)?;
+            links::serve(control, PREPARED_NAMESPACES)?;
         }
         _ => {
             confine(Role::Api)?;

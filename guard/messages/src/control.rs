@@ -40,8 +40,8 @@ pub enum Control {
     Listener(Listener),
     /// All listeners and peers have been sent; the api worker may answer clients.
     Ready,
-    /// The engine's configuration as JSON, resolved from flags and daemon.json. Sent to the api worker only: once
-    /// before [`Control::Ready`], and again after a SIGHUP.
+    /// The engine's configuration as JSON, resolved from flags and daemon.json. Sent to the api worker only,
+    /// before [`Control::Ready`].
     Settings(String),
     /// Finish what is in flight and end.
     Stop,

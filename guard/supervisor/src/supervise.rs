@@ -68,25 +68,24 @@ const SERVANTS: [Role; 3] = [Role::Storage, Role::Network, Role::Task];
 
 /// Runs the plan until a signal ends it.
 #[derive(Debug)]
-pub struct Supervisor<F> {
+pub struct Supervisor {
     plan: Plan,
     signals: OwnedFd,
     workers: Vec<Worker>,
     /// Workers to be started, and when.
     due: Vec<(Role, Instant)>,
     short_lives: [u32; 4],
-    reload: F,
 }
 
-impl<F: FnMut() -> Option<String>> Supervisor<F> {
-    /// A supervisor of `plan`. `reload` reads the configuration again; `None` keeps the old one.
+impl Supervisor {
+    /// A supervisor of `plan`.
     ///
     /// The signals are blocked here, before any worker exists, so that none is lost.
-    pub fn new(plan: Plan, reload: F) -> Result<Self, SupervisorError> {
+    pub fn new(plan: Plan) -> Result<Self, SupervisorError> {
         let set = [SIGHUP, SIGINT, SIGTERM].into_iter().fold(SignalSet::default(), SignalSet::with);
         signals::set_mask(set)?;
         let signals = signals::signal_fd(set)?;
-        Ok(Self { plan, signals, workers: vec![], due: vec![], short_lives: [0; 4], reload })
+        Ok(Self { plan, signals, workers: vec![], due: vec![], short_lives: [0; 4] })
     }
 
     /// Starts the workers and serves until SIGTERM or SIGINT.
@@ -120,15 +119,12 @@ impl<F: FnMut() -> Option<String>> Supervisor<F> {
         Ok(fds.first().is_some_and(|fd| !fd.revents().is_empty()))
     }
 
-    /// Handles the signals that came; true when one of them ends the engine.
-    fn signal(&mut self) -> Result<bool, SupervisorError> {
+    /// Handles the signals that came; true when one of them ends the engine. The configuration is read at the start
+    /// only, so SIGHUP, which would end a process that does not know it, means nothing.
+    fn signal(&self) -> Result<bool, SupervisorError> {
         while let Some(received) = signals::receive(&self.signals)? {
             if received.number != SIGHUP {
                 return Ok(true);
-            }
-            if let Some(settings) = (self.reload)() {
-                self.plan.settings = settings;
-                self.tell(Role::Api, &Control::Settings(self.plan.settings.clone()));
             }
         }
         Ok(false)
