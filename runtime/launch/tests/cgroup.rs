@@ -61,7 +61,7 @@ fn the_first_process_and_its_joiners_are_in_the_groups_which_are_its_root() {
     let mut bundle =
         Bundle::new("grep -E ':(pids|memory|cpu):' /proc/self/cgroup | sort; exec sleep 600");
     bundle.cgroup = groups.join();
-    let (container, output, _root) = bundle.start().unwrap();
+    let (container, _output, _root) = bundle.start().unwrap();
     let pid = container.pid.to_string();
     for group in &groups.0 {
         let tasks = std::fs::read_to_string(group.join("tasks")).unwrap();
@@ -80,7 +80,6 @@ fn the_first_process_and_its_joiners_are_in_the_groups_which_are_its_root() {
     let joined = exec(&container, process, groups.join()).unwrap();
     assert_eq!(joined.output, "3\n");
     kill(&container);
-    drop(output);
 }
 
 #[test]
@@ -120,4 +119,33 @@ fn a_group_that_cannot_be_joined_fails_the_start() {
     let full = openat(CWD, "/dev/full", OFlags::WRONLY | OFlags::CLOEXEC, Mode::empty()).unwrap();
     bundle.cgroup = CgroupJoin::V1 { tasks: vec![full], unified: None };
     assert_eq!(bundle.failure(), "join cgroup: no space left on device");
+}
+
+#[test]
+fn a_process_is_born_in_its_group_of_version_2_which_is_its_root() {
+    let mounts = ["/sys/fs/cgroup/unified", "/sys/fs/cgroup"].map(PathBuf::from);
+    let Some(unified) = mounts.iter().find(|path| path.join("cgroup.procs").exists()) else {
+        return;
+    };
+    let group = unified.join(format!("coffer-test-born-{}", std::process::id()));
+    std::fs::create_dir(&group).unwrap();
+    let groups = Groups(vec![group.clone()]);
+    let join = || CgroupJoin::V2(common::open_path(&group));
+    let mut bundle = Bundle::new("exec sleep 600");
+    bundle.cgroup = join();
+    let (container, _output, _root) = bundle.start().unwrap();
+    let members = std::fs::read_to_string(group.join("cgroup.procs")).unwrap();
+    assert_eq!(members, format!("{}\n", container.pid));
+    let process = joining("grep '^0:' /proc/self/cgroup", &Given::default(), |_| {});
+    assert_eq!(exec(&container, process, join()).unwrap().output, "0::/\n");
+    kill(&container);
+    drop(groups);
+    assert!(!group.exists());
+}
+
+#[test]
+fn a_group_that_is_none_fails_the_start_and_is_not_joined_in_another_way() {
+    let mut bundle = Bundle::new("true");
+    bundle.cgroup = CgroupJoin::V2(common::open_path("/tmp"));
+    assert_eq!(bundle.failure(), "make process: bad file descriptor");
 }
