@@ -10,13 +10,14 @@
 //!
 //! Reading order: [`name`] (interface names and hardware addresses, checked once), [`wire`] (messages and
 //! attributes), [`socket`] (a socket, a batch, its acknowledgements), [`link`] and [`link_info`], [`address`],
-//! [`route`], [`nft`] (nftables: tables, chains, sets, rules, in one transaction), [`namespace`] (creating a network
+//! [`route`], [`nft`] (nftables: tables, chains, sets, rules, in one transaction), [`conntrack`], [`namespace`] (creating a network
 //! namespace, and sockets that live in one).
 //!
 //! `unsafe` is needed for three calls that have no safe wrapper: two socket options, one ioctl and `unshare`; each is
 //! in [`socket`] or [`namespace`] with its reason.
 
 pub mod address;
+pub mod conntrack;
 pub mod link;
 pub mod link_info;
 pub mod name;

@@ -178,7 +178,7 @@ impl Channel {
         Ok(Self { fd, sequence: 1 })
     }
 
-    fn run(&mut self, batch: Batch) -> Result<(), NetlinkError> {
+    pub(crate) fn run(&mut self, batch: Batch) -> Result<(), NetlinkError> {
         let mut first = None;
         let mut from = 0;
         while from < batch.asked.len() {

@@ -46,6 +46,7 @@ const SETS: [Set<'static>; 6] = [
     Set { name: "any4", kind: SetKind::PortMap, ipv6: false },
     Set { name: "any6", kind: SetKind::PortMap, ipv6: true },
 ];
+const UDP: u8 = 17;
 const INGRESS: Set<'static> = Set { name: "ingress", kind: SetKind::LinkVerdicts, ipv6: false };
 const EGRESS: Set<'static> = Set { name: "egress", kind: SetKind::LinkVerdicts, ipv6: false };
 
@@ -258,7 +259,8 @@ impl Firewall {
         self.published.extend(ports);
         self.commit_ports(socket, t, ports).inspect_err(|_| {
             self.published.retain(|port| !ports.contains(port));
-        })
+        })?;
+        ports.iter().try_for_each(|port| forget_datagrams(socket, port, true))
     }
 
     /// Takes ports back; those that are not published are left out.
@@ -284,7 +286,8 @@ impl Firewall {
         }
         let gone: Vec<Published> = gone.into_iter().copied().collect();
         self.published.retain(|port| !gone.contains(port));
-        self.commit_ports(socket, t, &gone).inspect_err(|_| self.published.extend(&gone))
+        self.commit_ports(socket, t, &gone).inspect_err(|_| self.published.extend(&gone))?;
+        gone.iter().try_for_each(|port| forget_datagrams(socket, port, false))
     }
 
     /// Commits a change of elements; the change is in `published` already.
@@ -370,6 +373,26 @@ fn chain_names(link: &str) -> (String, String) {
 
 fn base(kind: ChainKind, hook: Hook, priority: i32) -> BaseChain {
     BaseChain { kind, hook, priority, policy: Policy::Accept }
+}
+
+/// Lets flows of datagrams to a port of the host begin anew: those that began before it was published and so go on
+/// untranslated (`now`), or those that still go to the container from which it was taken. A connection of TCP begins
+/// with its own first packet, and one whose container is gone ends by itself.
+fn forget_datagrams(
+    socket: &mut NetfilterSocket,
+    port: &Published,
+    now: bool,
+) -> Result<(), BridgeError> {
+    if port.protocol != UDP {
+        return Ok(());
+    }
+    let mut flows =
+        socket.flows(port.host.is_ipv6(), port.protocol, port.host_port).map_err(failed)?;
+    flows.retain(|flow| {
+        let at_host = port.host.is_unspecified() || port.host == flow.destination;
+        at_host && (flow.answered_by == port.container) != now
+    });
+    socket.forget(&flows).map_err(failed)
 }
 
 fn add(t: &mut Transaction, (set, element): (&'static str, Element)) {

@@ -273,3 +273,38 @@ fn a_flushed_rule_set_comes_back_with_the_next_port() {
         assert!(talk_from(&out, &server, "203.0.113.1:8081").is_some());
     });
 }
+
+#[test]
+fn a_flow_of_datagrams_follows_the_port_from_one_container_to_the_next() {
+    on_a_host(|| {
+        let driver = crate::world::driver();
+        let out = outside();
+        driver.ensure_bridge(&network("br0", &["172.30.0.1/24"])).unwrap();
+        let socket = |namespace: &Namespace| {
+            let socket = namespace.run(|| Ok(UdpSocket::bind("0.0.0.0:53").unwrap())).unwrap();
+            socket.set_read_timeout(Some(Duration::from_secs(5))).unwrap();
+            socket
+        };
+        let client = socket(&out);
+        // Nobody is there yet: the host remembers a flow to itself.
+        client.send_to(b"0", "203.0.113.1:5300").unwrap();
+        let mut last: Option<Published> = None;
+        for n in 2..4u8 {
+            let address = format!("172.30.0.{n}");
+            let container = sandbox(&driver, "br0", &address);
+            let server = socket(&container);
+            let port = Published { protocol: 17, ..published("0.0.0.0", 5300, &address, 53) };
+            if let Some(last) = last.replace(port) {
+                driver.unpublish(&[last]).unwrap();
+            }
+            driver.publish(&[port]).unwrap();
+            // An ICMP error of an earlier datagram is reported by the next call.
+            if client.send_to(&[n], "203.0.113.1:5300").is_err() {
+                client.send_to(&[n], "203.0.113.1:5300").unwrap();
+            }
+            let mut bytes = [0; 4];
+            assert_eq!(server.recv_from(&mut bytes).unwrap().0, 1);
+            assert_eq!(bytes[0], n);
+        }
+    });
+}
