@@ -38,6 +38,8 @@ mod extract;
 mod hash;
 mod name;
 mod number;
+#[cfg(test)]
+mod raw;
 mod read;
 mod removal;
 mod usage;
