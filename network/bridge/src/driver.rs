@@ -270,6 +270,7 @@ impl State {
         let mut batch = Batch::new();
         if is_ours {
             batch.set_alias(&network.link, &network.alias());
+            host::ignore_routers(name)?;
             if let Some(mtu) = network.mtu.filter(|mtu| *mtu != link.mtu) {
                 batch.set_mtu(link.index, name, mtu);
             }

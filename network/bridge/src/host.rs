@@ -48,6 +48,16 @@ pub(crate) fn allow_ipv6(link: &str) -> Result<(), BridgeError> {
     }
 }
 
+/// Lets a bridge take no router advertisements: its neighbours are containers, and one that called itself a router
+/// would get the host's traffic (CVE-2020-13401). Where there is no IPv6 there is nothing to do.
+pub(crate) fn ignore_routers(link: &str) -> Result<(), BridgeError> {
+    let name = format!("net.ipv6.conf.{}.accept_ra", link.replace('.', "/"));
+    match read_sysctl(&name).as_deref() {
+        None | Some("0") => Ok(()),
+        Some(_) => write_sysctl(&name, "0"),
+    }
+}
+
 /// The links that take router advertisements only as long as the host does not forward.
 fn accepting_links() -> Vec<String> {
     let Ok(directory) = fs::read_dir("/proc/sys/net/ipv6/conf") else { return Vec::new() };

@@ -27,6 +27,7 @@ pub mod firewall;
 pub mod host;
 mod network;
 pub mod pool;
+mod published;
 mod running;
 mod sandbox;
 mod veth;

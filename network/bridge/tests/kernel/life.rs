@@ -31,6 +31,8 @@ fn ensuring_a_bridge_twice_changes_nothing_and_another_form_is_taken_on() {
         let before = (json(&["ip", "-j", "addr", "show", "br0"]), rules_as_text());
         driver.ensure_bridge(&net).unwrap();
         assert_eq!((json(&["ip", "-j", "addr", "show", "br0"]), rules_as_text()), before);
+        let accept_ra = "/proc/sys/net/ipv6/conf/br0/accept_ra";
+        assert_eq!(std::fs::read_to_string(accept_ra).unwrap().trim(), "0", "CVE-2020-13401");
         net.gateways = vec![prefix("172.31.0.1/16"), prefix("fd00:31::1/64")];
         net.mtu = Some(1300);
         net.icc = false;
