@@ -1,13 +1,29 @@
 //! Ranges of descriptors.
 
+use crate::limits::{self, Resource};
 use crate::raw::check;
 use crate::{Arg, Result};
+use rustix::io::Errno;
 
 const CLOSE_RANGE_CLOEXEC: libc::c_uint = 1 << 2;
 
-/// Marks every descriptor from `first` up as closed by execve (close_range with CLOEXEC, 5.11).
+/// Marks every descriptor from `first` up as closed by execve (close_range with CLOEXEC, 5.11). Before 5.11 each number
+/// up to the soft limit of descriptors is marked by itself, which gives the same.
 pub fn set_cloexec_from(first: u32) -> Result<()> {
-    close_range(first, CLOSE_RANGE_CLOEXEC)
+    match close_range(first, CLOSE_RANGE_CLOEXEC) {
+        Err(error) if matches!(error.errno(), Errno::NOSYS | Errno::INVAL) => one_by_one(first),
+        other => other,
+    }
+}
+
+fn one_by_one(first: u32) -> Result<()> {
+    // A descriptor may lie above a limit that was lowered after it was opened, but not above fs.nr_open's default.
+    let most = limits::get(0, Resource::NOFILE)?.soft.clamp(1 << 16, 1 << 20) as u32;
+    for number in first..most {
+        // SAFETY: marking a number that is not open is EBADF and changes nothing.
+        unsafe { libc::syscall(libc::SYS_fcntl, number, libc::F_SETFD, libc::FD_CLOEXEC) };
+    }
+    Ok(())
 }
 
 /// Closes every descriptor from `first` up (close_range, 5.9).
@@ -38,6 +54,9 @@ mod tests {
         let high = rustix::io::fcntl_dupfd_cloexec(&file, 500).unwrap();
         fcntl_setfd(&high, FdFlags::empty()).unwrap();
         set_cloexec_from(500).unwrap();
+        assert_eq!(fcntl_getfd(&high).unwrap(), FdFlags::CLOEXEC);
+        fcntl_setfd(&high, FdFlags::empty()).unwrap();
+        one_by_one(500).unwrap();
         assert_eq!(fcntl_getfd(&high).unwrap(), FdFlags::CLOEXEC);
     }
 }

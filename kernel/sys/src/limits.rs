@@ -28,6 +28,9 @@ const NAMES: [&str; 16] = [
 pub struct Resource(u8);
 
 impl Resource {
+    /// RLIMIT_NOFILE: one above the highest descriptor.
+    pub const NOFILE: Self = Self(7);
+
     /// The resource called `name`: `RLIMIT_NOFILE`, or Docker's `nofile`.
     pub fn parse(name: &str) -> Option<Self> {
         let upper = name.to_ascii_uppercase();

@@ -28,6 +28,14 @@ pub enum LaunchError {
         /// What is wrong.
         reason: &'static str,
     },
+    /// The kernel is too old.
+    #[error("prepare {object}: {feature} needs kernel 5.12 or newer")]
+    OldKernel {
+        /// What it is for.
+        object: String,
+        /// What is missing.
+        feature: &'static str,
+    },
     /// The process ended without a word, killed from outside or out of memory.
     #[error("start process: it ended with status {status} before the program ran")]
     Lost {
@@ -50,6 +58,7 @@ impl LaunchError {
         match self {
             Self::Step(failure) => failure.class,
             Self::Mismatch { .. } => Class::InvalidArgument,
+            Self::OldKernel { .. } => Class::NotImplemented,
             Self::Prepare { .. } | Self::Lost { .. } => Class::Internal,
         }
     }

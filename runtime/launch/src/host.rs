@@ -7,10 +7,20 @@ use rustix::io::Errno;
 use std::os::fd::OwnedFd;
 use sys::caps::{self, CapSet};
 
+/// What the null device gets before it covers a masked file. Without mount_setattr the child does it afterwards.
+const COVER: Change<'static> = Change {
+    set: Attr::RDONLY.union(Attr::NOSUID).union(Attr::NOEXEC),
+    clear: Attr::empty(),
+    propagation: Some(Propagation::Private),
+    idmap: None,
+};
+
 /// The starter's rights and a verified `/dev/null`; made once per process.
 #[derive(Debug)]
 pub struct Host {
     null: OwnedFd,
+    /// Whether the kernel has mount_setattr (5.12).
+    pub(crate) sets_attributes: bool,
     /// What a container without a user namespace can have at most.
     pub(crate) own_caps: CapSet,
     /// What the kernel knows.
@@ -18,13 +28,19 @@ pub struct Host {
 }
 
 impl Host {
-    /// Opens and verifies the host's `/dev/null`, and reads the caller's capabilities.
+    /// Opens and verifies the host's `/dev/null`, reads the caller's capabilities, and tries mount_setattr.
     pub fn open() -> Result<Self, LaunchError> {
         let failed = |errno| LaunchError::new("open", "/dev/null", errno);
         let null = open_device(c"/dev/null", FileType::CharacterDevice, (1, 3)).map_err(failed)?;
         let own = caps::get().map_err(|e| LaunchError::new("read", "capabilities", e))?;
         let own_caps = own.permitted.and(caps::bounding());
-        Ok(Self { null, own_caps, known_caps: caps::supported() })
+        let probe = Detached::clone_of(&null, Extent::Mount).map_err(failed)?;
+        let sets_attributes = match probe.set(Extent::Mount, &COVER) {
+            Ok(()) => true,
+            Err(Errno::NOSYS) => false,
+            Err(errno) => return Err(failed(errno)),
+        };
+        Ok(Self { null, sets_attributes, own_caps, known_caps: caps::supported() })
     }
 
     /// What the starter cannot give, of `wanted`: to be left out with a warning. A new user namespace has everything
@@ -38,10 +54,9 @@ impl Host {
     pub(crate) fn null_mount(&self) -> Result<Detached, LaunchError> {
         let failed = |errno| LaunchError::new("bind", "/dev/null", errno);
         let mount = Detached::clone_of(&self.null, Extent::Mount).map_err(failed)?;
-        let set = Attr::RDONLY | Attr::NOSUID | Attr::NOEXEC;
-        let propagation = Some(Propagation::Private);
-        let change = Change { set, propagation, ..Change::default() };
-        mount.set(Extent::Mount, &change).map_err(failed)?;
+        if self.sets_attributes {
+            mount.set(Extent::Mount, &COVER).map_err(failed)?;
+        }
         Ok(mount)
     }
 }

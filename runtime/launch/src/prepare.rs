@@ -7,7 +7,8 @@ use crate::{CgroupJoin, Descriptors, Host, LaunchError, Rootfs, Source, Stdio};
 use mounts::userns::{self, IdRange};
 use mounts::{Change, Detached, Extent, Propagation};
 use plan::{
-    BindPlan, CapsPlan, DeviceKind, DevicePlan, IdMap, IdmapPlan, MountKind, MountPlan, Plan,
+    AttrChange, BindPlan, CapsPlan, DeviceKind, DevicePlan, IdMap, IdmapPlan, MountKind, MountPlan,
+    Plan,
 };
 use rustix::fs::FileType;
 use rustix::io::Errno;
@@ -24,6 +25,7 @@ pub struct Launch {
     sources: Vec<Option<Detached>>,
     devices: Vec<Option<Detached>>,
     null: Detached,
+    sets_attributes: bool,
     joins: Vec<(Namespaces, OwnedFd)>,
     stdio: Stdio,
     cgroup: CgroupJoin,
@@ -40,10 +42,11 @@ impl Launch {
         let devices = plan.devices.iter().map(host_device).collect::<Result<_, _>>()?;
         Ok(Self {
             caps: clamp(plan.process.caps, host, other_user),
-            rootfs: root(rootfs)?,
-            sources: bind_sources(&plan.mounts, sources)?,
+            rootfs: root(host, rootfs)?,
+            sources: bind_sources(host, &plan.mounts, sources)?,
             devices,
             null: Detached::from_fd(above_stdio(host.null_mount()?.into_fd())?),
+            sets_attributes: host.sets_attributes,
             joins: joins_above_stdio(joins)?,
             stdio: stdio_above(stdio)?,
             cgroup: cgroup_above(cgroup)?,
@@ -53,7 +56,8 @@ impl Launch {
 
     /// Clones the process, which sets the container up and waits at the start gate. The caller must have one thread.
     pub fn create(self) -> Result<Created, LaunchError> {
-        let Self { plan, caps, rootfs, sources, devices, null, joins, stdio, cgroup } = self;
+        let sets_attributes = self.sets_attributes;
+        let Self { plan, caps, rootfs, sources, devices, null, joins, stdio, cgroup, .. } = self;
         let explainer = Explainer::First(plan);
         let made = {
             let plan = explainer.plan().expect("made from a plan just above");
@@ -84,6 +88,7 @@ impl Launch {
                 sources: &sources,
                 devices: &devices,
                 null: null.as_fd(),
+                sets_attributes,
             };
             let (channel, theirs) = spawn::channel()?;
             let job = Job {
@@ -187,18 +192,21 @@ fn check_joins(plan: &Plan, joins: &[(Namespaces, OwnedFd)]) -> Result<(), Launc
 }
 
 /// The root as a mount of its own that propagates nothing.
-fn root(rootfs: Rootfs) -> Result<Detached, LaunchError> {
+fn root(host: &Host, rootfs: Rootfs) -> Result<Detached, LaunchError> {
     let failed = |errno| LaunchError::new("bind", "root file system", errno);
     let mount = match rootfs {
         Rootfs::Detached(fd) => return Ok(Detached::from_fd(above_stdio(fd)?)),
         Rootfs::Directory(fd) => Detached::clone_of(fd, Extent::Tree).map_err(failed)?,
     };
-    let change = Change { propagation: Some(Propagation::Private), ..Change::default() };
-    mount.set(Extent::Tree, &change).map_err(failed)?;
+    if host.sets_attributes {
+        let change = Change { propagation: Some(Propagation::Private), ..Change::default() };
+        mount.set(Extent::Tree, &change).map_err(failed)?;
+    }
     Ok(Detached::from_fd(above_stdio(mount.into_fd())?))
 }
 
 fn bind_sources(
+    host: &Host,
     mounts: &[MountPlan],
     sources: Vec<Option<Source>>,
 ) -> Result<Vec<Option<Detached>>, LaunchError> {
@@ -209,7 +217,7 @@ fn bind_sources(
         let object = || format!("mount {:?}", mount.target.to_string_lossy());
         match (&mount.kind, source) {
             (MountKind::Bind(bind), Some(source)) => {
-                bind_source(bind, source, &mut user_namespaces, &object()).map(Some)
+                bind_source(host, bind, source, &mut user_namespaces, &object()).map(Some)
             }
             (MountKind::Bind(_), None) => {
                 let reason = "its source was not given";
@@ -229,6 +237,7 @@ fn bind_sources(
 type UserNamespaces = Vec<(IdmapPlan, OwnedFd)>;
 
 fn bind_source(
+    host: &Host,
     bind: &BindPlan,
     source: Source,
     user_namespaces: &mut UserNamespaces,
@@ -239,6 +248,11 @@ fn bind_source(
         Source::File(fd) => Detached::clone_of(fd, bind.extent).map_err(failed)?,
         Source::Detached(fd) => Detached::from_fd(fd),
     };
+    if !host.sets_attributes {
+        // The child sets what it can once the mount is attached.
+        check_old_kernel(bind, object)?;
+        return Ok(Detached::from_fd(above_stdio(mount.into_fd())?));
+    }
     if let Some(idmap) = &bind.idmap {
         let namespace = user_namespace(idmap, user_namespaces, object)?;
         let change = Change { idmap: Some(namespace), ..Change::default() };
@@ -262,6 +276,16 @@ fn bind_source(
         mount.set(Extent::Mount, &change).map_err(failed)?;
     }
     Ok(Detached::from_fd(above_stdio(mount.into_fd())?))
+}
+
+/// What cannot be had without mount_setattr.
+fn check_old_kernel(bind: &BindPlan, object: &str) -> Result<(), LaunchError> {
+    let feature = match (&bind.idmap, bind.tree == AttrChange::default()) {
+        (None, true) => return Ok(()),
+        (Some(_), _) => "an idmapped mount",
+        (None, false) => "a recursively changed mount",
+    };
+    Err(LaunchError::OldKernel { object: object.to_owned(), feature })
 }
 
 fn user_namespace<'n>(
@@ -303,8 +327,7 @@ fn host_device(device: &DevicePlan) -> Result<Option<Detached>, LaunchError> {
         DeviceKind::Fifo => FileType::Fifo,
     };
     let node = open_device(&device.path, kind, (device.major, device.minor)).map_err(failed)?;
+    // Nothing can be mounted below a node, so its propagation does not matter.
     let mount = Detached::clone_of(node, Extent::Mount).map_err(failed)?;
-    let change = Change { propagation: Some(Propagation::Private), ..Change::default() };
-    mount.set(Extent::Mount, &change).map_err(failed)?;
     above_stdio(mount.into_fd()).map(Detached::from_fd).map(Some)
 }

@@ -2,19 +2,18 @@
 
 use super::report::{At, Step, record};
 use super::typed::{self, Attached};
-use super::{Job, Layout, console, devices, protect};
+use super::{Job, Layout, attributes, console, devices, protect};
 use ::core::prelude::rust_2024::*;
-use ::mounts::{Attr, Change, Detached, Extent, Propagation};
-use ::plan::{MountKind, MountPlan, StepKind, TargetKind};
+use ::mounts::{Attr, Detached, Extent, Propagation};
+use ::plan::{BindPlan, MountKind, MountPlan, StepKind, TargetKind};
 use ::rustix::fs::{CWD, Mode, OFlags, PROC_SUPER_MAGIC, ResolveFlags, fstatfs, openat};
 use ::rustix::io::Errno;
-use ::rustix::mount::{MoveMountFlags, UnmountFlags, move_mount, unmount};
+use ::rustix::mount::{MoveMountFlags, UnmountFlags, mount_change, move_mount, unmount};
 use ::rustix::process::{chdir, fchdir, pivot_root};
 use ::safepath::ProcHandle;
 use ::safepath::walk::{self, Last};
 use ::std::ffi::CStr;
 use ::std::os::fd::{AsFd, BorrowedFd, OwnedFd};
-use ::sys::mount::{set_attr, set_attr_path};
 
 /// Sets the container up and makes its root the process's. Answers the other side of its terminal.
 pub(super) fn set_up(job: &Job<'_>, layout: &Layout<'_>) -> Step<Option<OwnedFd>> {
@@ -28,17 +27,16 @@ pub(super) fn set_up(job: &Job<'_>, layout: &Layout<'_>) -> Step<Option<OwnedFd>
     devices::make(layout)?;
     make_working_directory(job, root)?;
     let terminal = console::first(job, root, attached.devpts.as_ref().map(AsFd::as_fd))?;
-    protect::readonly(plan, root)?;
+    protect::readonly(layout)?;
     protect::mask(layout)?;
-    finish_dev(&attached)?;
+    finish_dev(layout, &attached)?;
     if plan.root_readonly {
-        let change = Change { set: Attr::RDONLY, ..Change::default() };
-        set_attr(root, Extent::Mount, &change).at(StepKind::RootReadonly, 0)?;
+        attributes::add(layout, root, Extent::Mount, Attr::RDONLY).at(StepKind::RootReadonly, 0)?;
     }
     pivot(root)?;
     if let Some(propagation) = plan.root_propagation {
-        let change = Change { propagation: Some(propagation), ..Change::default() };
-        set_attr_path(c"/", Extent::Mount, &change).at(StepKind::RootPropagation, 0)?;
+        let flag = attributes::propagation_flag(propagation, Extent::Mount);
+        mount_change(c"/", flag).at(StepKind::RootPropagation, 0)?;
     }
     name_and_tune(layout, &proc)?;
     Ok(terminal)
@@ -46,11 +44,16 @@ pub(super) fn set_up(job: &Job<'_>, layout: &Layout<'_>) -> Step<Option<OwnedFd>
 
 /// Makes the copied table private, so that nothing here reaches the host, and puts the root over it.
 fn attach_root(layout: &Layout<'_>) -> Step<()> {
-    let private = Change { propagation: Some(Propagation::Private), ..Change::default() };
-    set_attr_path(c"/", Extent::Tree, &private).at(StepKind::PrivateMounts, 0)?;
+    let private = attributes::propagation_flag(Propagation::Private, Extent::Tree);
+    mount_change(c"/", private).at(StepKind::PrivateMounts, 0)?;
     let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
     let host = openat(CWD, c"/", flags, Mode::empty()).at(StepKind::AttachRoot, 0)?;
-    attach(layout.rootfs, host.as_fd()).at(StepKind::AttachRoot, 0)
+    attach(layout.rootfs, host.as_fd()).at(StepKind::AttachRoot, 0)?;
+    if layout.sets_attributes {
+        return Ok(());
+    }
+    attributes::propagate(layout.rootfs, Propagation::Private, Extent::Tree)
+        .at(StepKind::AttachRoot, 1)
 }
 
 /// Attaches a mount to a file, by descriptors only.
@@ -69,18 +72,33 @@ fn attach_mounts(layout: &Layout<'_>) -> Step<Attached> {
             return Err(record(StepKind::MountInsideProc, index, Errno::PERM));
         }
         match &mount.kind {
-            MountKind::Bind(_) => {
-                let source = layout.sources.get(index).copied().flatten();
-                let source = source.ok_or(Errno::BADF).at(StepKind::MountMake, index)?;
-                attach(source, target.as_fd()).at(StepKind::MountAttach, index)?;
-            }
+            MountKind::Bind(bind) => attach_bind(layout, index, bind, target.as_fd())?,
             MountKind::Typed(plan) => {
                 typed::attach_typed(index, mount, plan, target.as_fd(), &mut attached)?;
             }
-            MountKind::Cgroups(plan) => typed::attach_cgroups(index, plan, target.as_fd())?,
+            MountKind::Cgroups(plan) => {
+                typed::attach_cgroups(layout, index, plan, target.as_fd())?;
+            }
         }
     }
     Ok(attached)
+}
+
+fn attach_bind(
+    layout: &Layout<'_>,
+    index: usize,
+    bind: &BindPlan,
+    target: BorrowedFd<'_>,
+) -> Step<()> {
+    let source = layout.sources.get(index).copied().flatten();
+    let source = source.ok_or(Errno::BADF).at(StepKind::MountMake, index)?;
+    attach(source, target).at(StepKind::MountAttach, index)?;
+    if layout.sets_attributes {
+        return Ok(());
+    }
+    let (propagation, extent) = bind.propagation;
+    attributes::propagate(source, propagation, extent).at(StepKind::MountMake, index)?;
+    attributes::remount(source, bind.own.set, bind.own.clear).at(StepKind::MountMake, index)
 }
 
 /// The descriptor that a mount goes to: resolved in the root once, and made there if it is missing.
@@ -129,10 +147,10 @@ fn make_working_directory(job: &Job<'_>, root: BorrowedFd<'_>) -> Step<()> {
 }
 
 /// `/dev` becomes read-only only when it is complete.
-fn finish_dev(attached: &Attached) -> Step<()> {
+fn finish_dev(layout: &Layout<'_>, attached: &Attached) -> Step<()> {
     let Some((index, dev)) = &attached.readonly_dev else { return Ok(()) };
-    let change = Change { set: Attr::RDONLY, ..Change::default() };
-    set_attr(dev, Extent::Mount, &change).at(StepKind::MountMake, *index)
+    attributes::add(layout, dev.as_fd(), Extent::Mount, Attr::RDONLY)
+        .at(StepKind::MountMake, *index)
 }
 
 /// Swaps the roots and drops the old one with all that is mounted below it.

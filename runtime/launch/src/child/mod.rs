@@ -7,6 +7,7 @@
 
 #![no_implicit_prelude]
 
+mod attributes;
 mod console;
 mod devices;
 mod entry;
@@ -70,4 +71,6 @@ pub(crate) struct Layout<'a> {
     pub(crate) devices: &'a [Option<BorrowedFd<'a>>],
     /// The null device, read-only, attached nowhere.
     pub(crate) null: BorrowedFd<'a>,
+    /// Whether the kernel has mount_setattr (5.12), and so whether the sources have their attributes already.
+    pub(crate) sets_attributes: bool,
 }

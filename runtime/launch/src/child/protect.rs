@@ -3,16 +3,16 @@
 use super::Layout;
 use super::layout::{attach, copy};
 use super::report::{At, Step, record};
-use super::typed;
+use super::{attributes, typed};
 use ::core::prelude::rust_2024::*;
-use ::mounts::{Attr, Change, Extent};
-use ::plan::{Plan, StepKind};
+use ::mounts::{Attr, Extent};
+use ::plan::StepKind;
 use ::rustix::fs::{FileType, fstat};
 use ::rustix::io::Errno;
+use ::rustix::mount::MountAttrFlags;
 use ::safepath::walk;
 use ::std::ffi::CStr;
 use ::std::os::fd::{AsFd, BorrowedFd, OwnedFd};
-use ::sys::mount::set_attr;
 
 /// The file at a path that need not exist.
 fn find(root: BorrowedFd<'_>, path: &CStr) -> Result<Option<OwnedFd>, Errno> {
@@ -23,14 +23,22 @@ fn find(root: BorrowedFd<'_>, path: &CStr) -> Result<Option<OwnedFd>, Errno> {
     }
 }
 
-/// Binds each path to itself read-only; the copy is read-only before it is attached, so there is no moment in between.
-pub(super) fn readonly(plan: &Plan, root: BorrowedFd<'_>) -> Step<()> {
-    for (index, path) in plan.readonly.iter().enumerate() {
-        let Some(target) = find(root, path).at(StepKind::Readonly, index)? else { continue };
+/// Binds each path to itself read-only; the copy is read-only before it is attached, where the kernel can do that.
+pub(super) fn readonly(layout: &Layout<'_>) -> Step<()> {
+    for (index, path) in layout.plan.readonly.iter().enumerate() {
+        let Some(target) = find(layout.rootfs, path).at(StepKind::Readonly, index)? else {
+            continue;
+        };
         let made = copy(target.as_fd(), Extent::Tree).at(StepKind::Readonly, index)?;
-        let change = Change { set: Attr::RDONLY, ..Change::default() };
-        set_attr(&made, Extent::Tree, &change).at(StepKind::Readonly, index)?;
+        if layout.sets_attributes {
+            attributes::add(layout, made.as_fd(), Extent::Tree, Attr::RDONLY)
+                .at(StepKind::Readonly, index)?;
+        }
         attach(made.as_fd(), target.as_fd()).at(StepKind::Readonly, index)?;
+        if !layout.sets_attributes {
+            attributes::remount(made.as_fd(), Attr::RDONLY, Attr::empty())
+                .at(StepKind::Readonly, index)?;
+        }
     }
     Ok(())
 }
@@ -40,7 +48,11 @@ pub(super) fn readonly(plan: &Plan, root: BorrowedFd<'_>) -> Step<()> {
 struct Cover<'a> {
     mount: BorrowedFd<'a>,
     attached: bool,
+    readonly: bool,
 }
+
+/// The attributes of a cover.
+const COVER: Attr = Attr::RDONLY.union(Attr::NOSUID).union(Attr::NOEXEC);
 
 impl Cover<'_> {
     fn put_over(&mut self, target: BorrowedFd<'_>) -> Result<(), Errno> {
@@ -50,22 +62,24 @@ impl Cover<'_> {
         }
         attach(self.mount, target)?;
         self.attached = true;
-        Ok(())
+        match self.readonly {
+            true => Ok(()),
+            false => attributes::remount(self.mount, COVER, Attr::empty()),
+        }
     }
 }
 
 /// Covers each path: a directory with an empty one, anything else with the null device, both read-only
 /// (CVE-2025-31133: both are ours, by descriptor, and no name in the container leads to them).
 pub(super) fn mask(layout: &Layout<'_>) -> Step<()> {
-    let mut null = Cover { mount: layout.null, attached: false };
+    let readonly = layout.sets_attributes;
+    let mut null = Cover { mount: layout.null, attached: false, readonly };
     let directory: OwnedFd;
     let mut empty: Option<Cover<'_>> = None;
     let needs_directory = !layout.plan.masked.is_empty();
     if needs_directory {
-        directory = typed::directory().at(StepKind::Masked, 0)?;
-        let change = Change { set: Attr::RDONLY, ..Change::default() };
-        set_attr(&directory, Extent::Mount, &change).at(StepKind::Masked, 0)?;
-        empty = Some(Cover { mount: directory.as_fd(), attached: false });
+        directory = typed::directory(MountAttrFlags::MOUNT_ATTR_RDONLY).at(StepKind::Masked, 0)?;
+        empty = Some(Cover { mount: directory.as_fd(), attached: false, readonly: true });
     }
     for (index, path) in layout.plan.masked.iter().enumerate() {
         let Some(target) = find(layout.rootfs, path).at(StepKind::Masked, index)? else { continue };

@@ -2,8 +2,9 @@
 
 use super::layout::attach;
 use super::report::{At, Step};
+use super::{Layout, attributes};
 use ::core::prelude::rust_2024::*;
-use ::mounts::{Attr, Change, Extent};
+use ::mounts::{Attr, Extent};
 use ::plan::{CgroupsPlan, MountPlan, StepKind, TypedPlan};
 use ::rustix::fs::{Mode, OFlags, mkdirat, openat, symlinkat};
 use ::rustix::io::Errno;
@@ -12,7 +13,6 @@ use ::rustix::mount::{
     fsconfig_set_string, fsmount, fsopen,
 };
 use ::std::os::fd::{AsFd, BorrowedFd, OwnedFd};
-use ::sys::mount::set_attr;
 
 /// Mounts that later steps need.
 #[derive(Default)]
@@ -58,8 +58,13 @@ pub(super) fn attach_typed(
 
 /// A tmpfs with a mount of each hierarchy, and links for controllers that share one. In a cgroup namespace each shows
 /// the container's own group as its root.
-pub(super) fn attach_cgroups(index: usize, plan: &CgroupsPlan, target: BorrowedFd<'_>) -> Step<()> {
-    let tmpfs = directory().at(StepKind::MountMake, index)?;
+pub(super) fn attach_cgroups(
+    layout: &Layout<'_>,
+    index: usize,
+    plan: &CgroupsPlan,
+    target: BorrowedFd<'_>,
+) -> Step<()> {
+    let tmpfs = directory(MountAttrFlags::empty()).at(StepKind::MountMake, index)?;
     attach(tmpfs.as_fd(), target).at(StepKind::MountAttach, index)?;
     for (name, hierarchy) in &plan.hierarchies {
         let made = make(hierarchy, hierarchy.attributes).at(StepKind::MountMake, index)?;
@@ -74,18 +79,19 @@ pub(super) fn attach_cgroups(index: usize, plan: &CgroupsPlan, target: BorrowedF
         symlinkat(hierarchy.as_c_str(), &tmpfs, name.as_c_str())
             .at(StepKind::MountTarget, index)?;
     }
-    let change = Change { set: plan.attributes, ..Change::default() };
-    set_attr(&tmpfs, Extent::Mount, &change).at(StepKind::MountMake, index)
+    attributes::add(layout, tmpfs.as_fd(), Extent::Mount, plan.attributes)
+        .at(StepKind::MountMake, index)
 }
 
-/// An empty directory of its own, attached nowhere.
-pub(super) fn directory() -> Result<OwnedFd, Errno> {
+/// An empty directory of its own with further attributes, attached nowhere.
+pub(super) fn directory(more: MountAttrFlags) -> Result<OwnedFd, Errno> {
     let context = fsopen(c"tmpfs", FsOpenFlags::FSOPEN_CLOEXEC)?;
     fsconfig_set_string(&context, c"source", c"tmpfs")?;
     fsconfig_set_string(&context, c"mode", c"0755")?;
     fsconfig_create(&context)?;
     let attributes = MountAttrFlags::MOUNT_ATTR_NOSUID
         | MountAttrFlags::MOUNT_ATTR_NODEV
-        | MountAttrFlags::MOUNT_ATTR_NOEXEC;
+        | MountAttrFlags::MOUNT_ATTR_NOEXEC
+        | more;
     fsmount(&context, FsMountFlags::FSMOUNT_CLOEXEC, attributes)
 }
