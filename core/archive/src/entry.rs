@@ -37,6 +37,9 @@ pub struct Segment {
     pub length: u64,
 }
 
+/// Extended attributes: names and values.
+pub type Attributes = Vec<(Vec<u8>, Vec<u8>)>;
+
 /// One member of an archive, without its content.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Entry {
@@ -63,7 +66,7 @@ pub struct Entry {
     /// Major and minor number of a device.
     pub device: (u32, u32),
     /// Extended attributes, in the order of the archive.
-    pub attributes: Vec<(Vec<u8>, Vec<u8>)>,
+    pub attributes: Attributes,
     /// The stored runs of a sparse file, ascending; None when the whole file is stored.
     pub segments: Option<Vec<Segment>>,
 }

@@ -49,7 +49,7 @@ pub use changes::{Change, ChangeError, ChangeKind, changes, opaque_directories};
 pub use compress::{Compression, Decoder};
 pub use create::{CreateError, CreateOptions, Created, Layout, create};
 pub use directory::open_directory;
-pub use entry::{Entry, Kind, Segment, Time};
+pub use entry::{Attributes, Entry, Kind, Segment, Time};
 pub use extract::{ExtractError, ExtractOptions, Extracted, Owners, Place, Refusal, extract};
 pub use hash::{HashReader, HashWriter};
 pub use name::escape;

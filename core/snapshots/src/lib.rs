@@ -6,7 +6,9 @@
 //! ```text
 //! <root>/snapshots/          0700
 //!   format                   "coffer snapshots 1\n"; another text: the store is refused
-//!   empty/one/ empty/two/    lower directories for an overlay that has too few
+//!   empty/one/ empty/two/    lower directories for an overlay of layers that has too few
+//!   init/                    the lowest directory of every container: the places that the engine mounts over, so that
+//!                            they exist without counting as changes (dev/pts, etc/hosts, .dockerenv ...)
 //!   <key>/                   a layer:
 //!     fs/                      its tree; a file deleted in it is a character device 0:0, a directory that hides those
 //!                              below has trusted.overlay.opaque=y
@@ -31,6 +33,7 @@
 #![forbid(unsafe_code)]
 
 mod error;
+mod init;
 mod meta;
 mod mount;
 mod staging;

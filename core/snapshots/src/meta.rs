@@ -2,8 +2,8 @@
 
 use spec::SnapshotKey;
 
-/// Most parents of a container, and so longest meta file: overlayfs takes 500 lower directories (OVL_MAX_STACK).
-pub(crate) const PARENTS_MAX: usize = 500;
+/// Most parents of a container: overlayfs takes 500 lower directories (OVL_MAX_STACK), and one is `init`.
+pub(crate) const PARENTS_MAX: usize = 499;
 
 /// Longest meta file in bytes.
 pub(crate) const META_MAX: usize = 16 + PARENTS_MAX * 65;

@@ -75,11 +75,14 @@ impl Store {
                 Err(errno) => return Err(kernel("open", layer)(errno)),
             }
         }
-        // Overlayfs wants a lower directory, and without an upper one two. Empty ones below change nothing.
-        for name in ["empty/one", "empty/two"] {
-            if lower.len() < if writable.is_some() { 1 } else { 2 } {
-                lower.push(text(name.to_owned()));
-            }
+        if writable.is_some() {
+            // The lowest of all: it shows only where the image has nothing.
+            lower.push(text("init".to_owned()));
+        } else {
+            // Overlayfs wants two lower directories when there is no upper one. Empty ones below change nothing.
+            let missing = 2usize.saturating_sub(lower.len());
+            let empty = ["empty/one", "empty/two"].into_iter().take(missing);
+            lower.extend(empty.map(|name| text(name.to_owned())));
         }
         let upper = writable.map(|key| (text(format!("{key}/upper")), text(format!("{key}/work"))));
         let lower: Vec<&CStr> = lower.iter().map(CString::as_c_str).collect();

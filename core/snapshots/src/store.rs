@@ -15,7 +15,7 @@ use std::path::Path;
 const FORMAT: &str = "coffer snapshots 1\n";
 
 /// Directories of the store's own, which no key can be called.
-const OWN_DIRECTORIES: [&str; 3] = ["empty", "tmp", "trash"];
+const OWN_DIRECTORIES: [&str; 4] = ["empty", "init", "tmp", "trash"];
 
 pub(crate) const DIRECTORY: OFlags =
     OFlags::RDONLY.union(OFlags::DIRECTORY).union(OFlags::NOFOLLOW).union(OFlags::CLOEXEC);
@@ -29,9 +29,9 @@ pub struct Store {
     pub(crate) features: Features,
 }
 
-fn make_directory(parent: BorrowedFd<'_>, name: &str) -> Result<OwnedFd, Errno> {
-    match mkdirat(parent, name, Mode::RWXU) {
-        Ok(()) | Err(Errno::EXIST) => openat(parent, name, DIRECTORY, Mode::empty()),
+pub(crate) fn make_directory(parent: impl AsFd, name: &str) -> Result<OwnedFd, Errno> {
+    match mkdirat(&parent, name, Mode::RWXU) {
+        Ok(()) | Err(Errno::EXIST) => openat(&parent, name, DIRECTORY, Mode::empty()),
         Err(errno) => Err(errno),
     }
 }
@@ -56,7 +56,7 @@ pub(crate) fn read_file(at: BorrowedFd<'_>, name: &str, most: usize) -> Result<V
     if text.len() > most { Err(Errno::FBIG) } else { Ok(text) }
 }
 
-pub(crate) fn write_file(at: BorrowedFd<'_>, name: &str, text: &str) -> Result<(), Errno> {
+pub(crate) fn write_file(at: impl AsFd, name: &str, text: &str) -> Result<(), Errno> {
     let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::CLOEXEC;
     let mut file = File::from(openat(at, name, flags, Mode::RUSR | Mode::WUSR)?);
     let io = |error: std::io::Error| Errno::from_io_error(&error).unwrap_or(Errno::IO);
@@ -94,6 +94,9 @@ impl Store {
         for name in ["one", "two"] {
             make_directory(empty.as_fd(), name).map_err(failed("make a directory in it"))?;
         }
+        let init = make("init")?;
+        crate::init::fill(init.as_fd())
+            .map_err(failed("make the places that every container has"))?;
         let store = Self { tmp: make("tmp")?, trash: make("trash")?, root, features };
         store.clear_tmp()?;
         Ok(store)
@@ -174,6 +177,20 @@ impl Store {
     /// It does not exist or is a layer.
     pub fn upper(&self, key: &SnapshotKey) -> Result<OwnedFd, StoreError> {
         self.part(key, "upper", "container")
+    }
+
+    /// What lies below a container's own directory, the topmost first: its layers, and the places that every container
+    /// has.
+    ///
+    /// # Errors
+    /// The container or a layer does not exist.
+    pub fn lowers(&self, key: &SnapshotKey) -> Result<Vec<OwnedFd>, StoreError> {
+        let parents = self.parents(key)?;
+        let mut lowers: Vec<OwnedFd> =
+            parents.iter().rev().map(|layer| self.layer(layer)).collect::<Result<_, _>>()?;
+        let init = openat(&self.root, "init", DIRECTORY, Mode::empty());
+        lowers.push(init.map_err(kernel("open", key))?);
+        Ok(lowers)
     }
 
     fn directory(&self, key: &SnapshotKey) -> Result<OwnedFd, StoreError> {

@@ -181,7 +181,31 @@ fn wrong_kinds_and_missing_parents_are_told_apart() {
     assert_eq!(class(store.prepare(&key("a"), &[])), Class::InvalidArgument);
     assert_eq!(class(store.mount(&key("f")).map(drop)), Class::NotFound);
     assert_eq!(class(store.stage(&key("c")).map(drop)), Class::InvalidArgument);
-    let many = vec![key("a"); 501];
+    let many = vec![key("a"); 500];
     assert_eq!(class(store.prepare(&key("d"), &many)), Class::InvalidArgument);
     assert_eq!(store.list().unwrap(), [(key("a"), true), (key("c"), false)]);
+}
+
+#[test]
+fn every_container_has_the_places_that_are_mounted_over_unless_its_image_has_them() {
+    let directory = tempfile::tempdir().unwrap();
+    let store = open(directory.path());
+    let staging = store.stage(&key("a")).unwrap().unwrap();
+    rustix::fs::mkdirat(staging.tree(), "etc", Mode::from_raw_mode(0o700)).unwrap();
+    write(staging.tree(), "etc/hosts", "of the image");
+    staging.commit(1).unwrap();
+    store.prepare(&key("c"), &[key("a")]).unwrap();
+    let mount = store.mount(&key("c")).unwrap();
+    assert_eq!(read(&mount, "etc/hosts").unwrap(), "of the image");
+    assert_eq!(read(&mount, "etc/hostname").unwrap(), "");
+    let stat = |path: &str| rustix::fs::statat(&mount, path, rustix::fs::AtFlags::empty()).unwrap();
+    assert_eq!(stat("etc").st_mode, 0o040700);
+    assert_eq!(stat("dev/pts").st_mode, 0o040755);
+    assert_eq!(stat(".dockerenv").st_mode, 0o100755);
+    let lowers = store.lowers(&key("c")).unwrap();
+    let lowers: Vec<_> = lowers.iter().map(AsFd::as_fd).collect();
+    let upper = store.upper(&key("c")).unwrap();
+    assert_eq!(archive::changes(upper.as_fd(), &lowers, 10).unwrap(), []);
+    let image = store.mount_layers(&[key("a")]).unwrap();
+    assert_eq!(read(&image, "etc/hostname"), None);
 }

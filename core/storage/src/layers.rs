@@ -75,10 +75,8 @@ fn unpacked(storage: &Storage, key: &SnapshotKey) -> Answer {
 /// What a container changed.
 pub(crate) fn changes(storage: &Storage, key: &SnapshotKey) -> Answer {
     let store = &storage.store;
-    let parents = store.parents(key).map_err(failure)?;
     let upper = store.upper(key).map_err(failure)?;
-    let lowers: Result<Vec<_>, _> = parents.iter().rev().map(|layer| store.layer(layer)).collect();
-    let lowers = lowers.map_err(failure)?;
+    let lowers = store.lowers(key).map_err(failure)?;
     let lowers: Vec<BorrowedFd<'_>> = lowers.iter().map(AsFd::as_fd).collect();
     let changes = archive::changes(upper.as_fd(), &lowers, CHANGES_MAX)
         .map_err(|error| Failure::from_error(Class::Internal, &error))?;

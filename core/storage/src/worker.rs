@@ -64,6 +64,8 @@ pub struct Worker {
     /// Something was removed, or a job died: there is something to clear away.
     untidy: bool,
     sweeping: bool,
+    /// The longest deadline that a request gets.
+    longest: Duration,
 }
 
 impl Worker {
@@ -87,7 +89,13 @@ impl Worker {
             data_root: data_root.to_owned(),
         };
         let jobs = Jobs::new().map_err(WorkerError::Watch)?;
-        Ok(Self { storage, jobs, untidy: true, sweeping: false })
+        Ok(Self { storage, jobs, untidy: true, sweeping: false, longest: Duration::MAX })
+    }
+
+    /// The same worker that stops every request after `longest` at the latest.
+    #[must_use]
+    pub fn with_longest_deadline(self, longest: Duration) -> Self {
+        Self { longest, ..self }
     }
 
     /// Serves the control socket until the supervisor ends it. The process must have one thread only, and should be
@@ -193,7 +201,7 @@ impl Handler<Request> for Worker {
             self.sweep();
             return;
         }
-        let deadline = job::deadline(&request);
+        let deadline = job::deadline(&request).min(self.longest);
         let storage = &self.storage;
         let started = self
             .jobs

@@ -1,6 +1,7 @@
 //! Opens what goes into an archive.
 
 use crate::directory::file_type;
+use crate::entry::Attributes;
 use crate::extract::travels;
 use rustix::fs::{AtFlags, FileType, Mode, OFlags, StatxFlags};
 use rustix::io::Errno;
@@ -26,7 +27,7 @@ pub(super) fn open_file(parent: BorrowedFd<'_>, name: &[u8]) -> Result<Option<Ow
 }
 
 /// The attributes that may travel, sorted by name.
-pub(super) fn attributes(file: BorrowedFd<'_>) -> Result<Vec<(Vec<u8>, Vec<u8>)>, Errno> {
+pub(super) fn attributes(file: BorrowedFd<'_>) -> Result<Attributes, Errno> {
     let length = match rustix::fs::flistxattr(file, &mut [0u8; 0][..]) {
         Ok(0) | Err(Errno::OPNOTSUPP) => return Ok(Vec::new()),
         Ok(length) => length,

@@ -280,7 +280,7 @@ impl Extraction<'_> {
     }
 
     fn finish(mut self) -> Result<Extracted, ExtractError> {
-        // Inner ones first: a directory without permission to search does not matter then to its own process only.
+        // Inner ones first, so that the mode of an outer one cannot stand in the way.
         for (path, (mode, time)) in std::mem::take(&mut self.directories).into_iter().rev() {
             match directory::open_in_root(self.root, &path, directory::DIRECTORY) {
                 Ok(directory) => attributes::set_mode_and_time(directory.as_fd(), mode, time)

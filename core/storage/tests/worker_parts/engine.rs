@@ -10,6 +10,7 @@ use std::io::{Seek, Write};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::PathBuf;
 use std::rc::Rc;
+use std::time::Duration;
 use storage::Worker;
 use transport::{Connection, Kind as FrameKind, decode, encode};
 
@@ -25,21 +26,21 @@ pub(crate) struct Engine {
 
 impl Engine {
     pub(crate) fn start() -> Self {
-        Self::start_in(Rc::new(tempfile::tempdir().unwrap()))
+        Self::start_in(Rc::new(tempfile::tempdir().unwrap()), Duration::MAX)
     }
 
     pub(crate) fn directory(&self) -> Rc<tempfile::TempDir> {
         Rc::clone(&self.directory)
     }
 
-    pub(crate) fn start_in(directory: Rc<tempfile::TempDir>) -> Self {
+    pub(crate) fn start_in(directory: Rc<tempfile::TempDir>, longest: Duration) -> Self {
         let (control, theirs) = transport::pair().unwrap();
         let root = directory.path().join("root");
         let pid = sys::fork::fork_child(move || {
             let worker = Worker::open(&root, policy::Policy::default()).unwrap();
             let directories = Directories { data_root: root.clone(), exec_root: root };
             Confinement::of(Role::Storage, &directories, (0, 0)).enter().unwrap();
-            worker.run(theirs).unwrap();
+            worker.with_longest_deadline(longest).run(theirs).unwrap();
             0
         })
         .unwrap();
