@@ -2,7 +2,7 @@
 
 use crate::error::{StoreError, kernel};
 use crate::store::Store;
-use mounts::{Attr, Change, Detached, Extent, Layers, Overlay};
+use mounts::{Attr, Change, Detached, Extent, Layers, Overlay, Propagation};
 use rustix::fs::{Mode, OFlags, openat};
 use rustix::io::Errno;
 use spec::SnapshotKey;
@@ -96,10 +96,25 @@ impl Store {
             .mount(&self.features)
             .map_err(|source| StoreError::Mount { key: key.clone(), source })?;
         if purpose == Purpose::View {
-            let set = Attr::NODEV | Attr::NOSUID | Attr::NOEXEC;
-            let change = Change { set, ..Change::default() };
-            mount.set(Extent::Mount, &change).map_err(kernel("mount", key))?;
+            self.restrict(&mount, Extent::Mount, Attr::empty()).map_err(kernel("mount", key))?;
         }
         Ok(mount)
+    }
+
+    /// Takes the effect from devices, programs and set-uid on a mount that nobody has attached yet, cuts it off from
+    /// other mounts, and gives it `more` attributes.
+    ///
+    /// A kernel before 5.12 cannot do that; there nothing happens, and readers of the mount rely on looking at a file
+    /// before they open it.
+    ///
+    /// # Errors
+    /// The kernel refuses.
+    pub fn restrict(&self, mount: &Detached, extent: Extent, more: Attr) -> Result<(), Errno> {
+        if !self.features.set_attributes {
+            return Ok(());
+        }
+        let set = Attr::NODEV | Attr::NOSUID | Attr::NOEXEC | more;
+        let propagation = Some(Propagation::Private);
+        mount.set(extent, &Change { set, propagation, ..Change::default() })
     }
 }

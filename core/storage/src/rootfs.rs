@@ -5,10 +5,12 @@ use crate::layers::failure;
 use crate::worker::Storage;
 use messages::Fd;
 use messages::storage::Root;
-use mounts::{Attr, Change, Detached, Extent, Propagation};
+use mounts::{Attr, Detached, Extent};
 use rustix::fs::{Mode, OFlags};
 use rustix::io::Errno;
+use rustix::mount::MountPropagationFlags;
 use safepath::walk::{self, Last};
+use snapshots::Store;
 use spec::{Class, ContainerId, Failure};
 use std::ffi::CString;
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
@@ -26,8 +28,6 @@ pub(crate) enum Use {
     /// To be read without what is mounted in it.
     WithoutMounts,
 }
-
-const HARMLESS: Attr = Attr::NODEV.union(Attr::NOSUID).union(Attr::NOEXEC);
 
 fn internal(what: &str, error: &dyn std::error::Error) -> Failure {
     let failure = Failure::from_error(Class::Internal, error);
@@ -50,7 +50,7 @@ pub(crate) fn open(
             }
             with_mounts(storage, view, mounts, fds, purpose)
         }
-        Root::Running { id, pidfd } => running(id, &fds.take(*pidfd)?),
+        Root::Running { id, pidfd } => running(&storage.store, id, &fds.take(*pidfd)?),
     }
 }
 
@@ -70,8 +70,8 @@ fn with_mounts(
         // Copied before the mount table changes: afterwards the source belongs to another one.
         let copy = Detached::clone_of(&source, Extent::Tree)
             .map_err(|errno| internal("copy a mount", &errno))?;
-        let change = Change { set: HARMLESS, ..Change::default() };
-        copy.set(Extent::Tree, &change).map_err(|errno| internal("restrict a mount", &errno))?;
+        let restricted = storage.store.restrict(&copy, Extent::Tree, Attr::empty());
+        restricted.map_err(|errno| internal("restrict a mount", &errno))?;
         let stat =
             rustix::fs::fstat(&source).map_err(|errno| internal("look at a mount", &errno))?;
         let directory = rustix::fs::FileType::from_raw_mode(stat.st_mode).is_dir();
@@ -104,8 +104,7 @@ fn with_mounts(
 /// Attaches the view in a mount table that only this process has. The descriptor then names the attached mount.
 fn attach_privately(storage: &Storage, view: &Detached) -> Result<(), Errno> {
     sys::clone::unshare(Namespaces::MOUNT)?;
-    let private = Change { propagation: Some(Propagation::Private), ..Change::default() };
-    sys::mount::set_attr_path(c"/", Extent::Tree, &private)?;
+    rustix::mount::mount_change(c"/", MountPropagationFlags::PRIVATE | MountPropagationFlags::REC)?;
     // Any directory would do; it is looked up again because the one opened before lies in the other table.
     let place = storage.data_root.join("snapshots/empty/one");
     let place = CString::new(place.as_os_str().as_bytes()).map_err(|_| Errno::INVAL)?;
@@ -133,7 +132,7 @@ pub(crate) fn real_path(file: &OwnedFd) -> Result<Vec<u8>, Errno> {
 }
 
 /// A copy of a running container's mounts, as its first process sees them.
-fn running(id: &ContainerId, pidfd: &OwnedFd) -> Result<Detached, Failure> {
+fn running(store: &Store, id: &ContainerId, pidfd: &OwnedFd) -> Result<Detached, Failure> {
     let gone = || {
         let message = format!("container {} does not run", id.short());
         Failure::new(Class::Conflict, message)
@@ -159,17 +158,20 @@ fn running(id: &ContainerId, pidfd: &OwnedFd) -> Result<Detached, Failure> {
         let message = format!("container {}: the process is not in its cgroup", id.short());
         return Err(Failure::new(Class::Forbidden, message));
     }
-    copy_root(&root, &table, &own).map_err(|errno| internal("copy the container's mounts", &errno))
+    copy_root(store, &root, &table, &own)
+        .map_err(|errno| internal("copy the container's mounts", &errno))
 }
 
 /// Mounts can be copied only from within their table, so the job goes there and comes back.
-fn copy_root(root: &OwnedFd, table: &OwnedFd, own: &OwnedFd) -> Result<Detached, Errno> {
+fn copy_root(
+    store: &Store,
+    root: &OwnedFd,
+    table: &OwnedFd,
+    own: &OwnedFd,
+) -> Result<Detached, Errno> {
     sys::clone::setns(table, Namespaces::MOUNT)?;
-    let copy = Detached::clone_of(root, Extent::Tree).and_then(|copy| {
-        let private = Some(Propagation::Private);
-        let change = Change { set: HARMLESS, propagation: private, ..Change::default() };
-        copy.set(Extent::Tree, &change).map(|()| copy)
-    });
+    let copy = Detached::clone_of(root, Extent::Tree)
+        .and_then(|copy| store.restrict(&copy, Extent::Tree, Attr::empty()).map(|()| copy));
     sys::clone::setns(own, Namespaces::MOUNT)?;
     copy
 }

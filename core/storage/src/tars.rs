@@ -7,7 +7,7 @@ use crate::rootfs::{self, Use};
 use crate::worker::Storage;
 use messages::Fd;
 use messages::storage::{CopyIn, Reply, Root};
-use mounts::{Attr, Change, Detached, Extent};
+use mounts::{Attr, Detached, Extent};
 use spec::{Class, Failure, SnapshotKey};
 use std::os::fd::{AsFd, OwnedFd};
 use transport::Descriptors;
@@ -37,9 +37,7 @@ fn overlay_tar(storage: &Storage, what: &'static str, tree: &OwnedFd, out: &Owne
     };
     let opaque = archive::opaque_directories(tree.as_fd()).map_err(|error| internal(&error))?;
     let view = Detached::clone_of(tree, Extent::Mount).map_err(|errno| internal(&errno))?;
-    let set = Attr::RDONLY | Attr::NODEV | Attr::NOSUID | Attr::NOEXEC;
-    view.set(Extent::Mount, &Change { set, ..Change::default() })
-        .map_err(|errno| internal(&errno))?;
+    storage.store.restrict(&view, Extent::Mount, Attr::RDONLY).map_err(|errno| internal(&errno))?;
     let task =
         Task::Create { directory: vec![], file: b".".to_vec(), name: vec![], opaque: Some(opaque) };
     written(&enclosed::run(what, &storage.filter, &view, out, task)?)

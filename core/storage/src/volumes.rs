@@ -74,9 +74,21 @@ impl Volumes {
     }
 
     pub(crate) fn create(&self, name: &VolumeName) -> Result<(), Failure> {
-        let volume = make(&self.root, name.as_str(), 0o711);
-        let made = volume.and_then(|volume| make(&volume, DATA, 0o755));
-        made.map(drop).map_err(failed("create volume", name))
+        self.make(name).map_err(failed("create volume", name))
+    }
+
+    /// A new volume is synced: what is put into it later must find it after a power loss.
+    fn make(&self, name: &VolumeName) -> Result<(), Errno> {
+        let volume = make(&self.root, name.as_str(), 0o711)?;
+        match openat(&volume, DATA, DIRECTORY, Mode::empty()) {
+            Ok(_) => Ok(()),
+            Err(Errno::NOENT) => {
+                make(&volume, DATA, 0o755)?;
+                rustix::fs::fsync(&volume)?;
+                rustix::fs::fsync(&self.root)
+            }
+            Err(errno) => Err(errno),
+        }
     }
 
     /// Frees the name; the files go with [`Volumes::empty_trash`].
