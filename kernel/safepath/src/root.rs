@@ -1,9 +1,7 @@
 //! A directory that paths are resolved inside.
 
 use crate::{Error, Handle, walk};
-use rustix::fs::{
-    AtFlags, CWD, FileType, Mode, OFlags, ResolveFlags, fstat, openat, openat2, statat,
-};
+use rustix::fs::{CWD, FileType, Mode, OFlags, ResolveFlags, fstat, openat, openat2};
 use rustix::io::Errno;
 use std::ffi::CString;
 use std::io::Read;
@@ -120,15 +118,6 @@ impl Root {
             return Err(Error::TooLarge { path: path.to_owned(), limit });
         }
         Ok(bytes)
-    }
-
-    /// Whether the entry `name` of the root directory itself is missing, or which kind it is; links are not followed.
-    pub fn entry_type(&self, name: &str) -> Result<Option<FileType>, Error> {
-        match statat(&self.0, name, AtFlags::SYMLINK_NOFOLLOW) {
-            Ok(stat) => Ok(Some(FileType::from_raw_mode(stat.st_mode))),
-            Err(Errno::NOENT) => Ok(None),
-            Err(errno) => Err(Error::path("stat", Path::new(name), errno)),
-        }
     }
 
     /// The descriptor.

@@ -4,7 +4,7 @@
 //! time over descriptors: `..` goes back to the descriptor that was walked through, links are read and their text is
 //! put in front of what remains, so the walk cannot leave the root whatever is renamed meanwhile.
 
-use rustix::fs::{AtFlags, FileType, Mode, OFlags, ResolveFlags, fstat, mkdirat, openat, openat2};
+use rustix::fs::{FileType, Mode, OFlags, ResolveFlags, fstat, mkdirat, openat, openat2};
 use rustix::io::Errno;
 use std::ffi::CStr;
 use std::mem::MaybeUninit;
@@ -206,12 +206,4 @@ impl<'root> Walk<'root> {
         self.start = begin;
         Ok(())
     }
-}
-
-/// Whether `name` in the directory `dir` is still the file that `fd` names: after mknodat or mkdirat, what was made must
-/// be what is opened (CVE-2026-41579).
-pub fn is_same_file(dir: BorrowedFd<'_>, name: &CStr, fd: BorrowedFd<'_>) -> Result<bool, Errno> {
-    let by_name = rustix::fs::statat(dir, name, AtFlags::SYMLINK_NOFOLLOW)?;
-    let by_fd = fstat(fd)?;
-    Ok((by_name.st_dev, by_name.st_ino) == (by_fd.st_dev, by_fd.st_ino))
 }

@@ -1,6 +1,6 @@
 //! Processes and namespaces: clone3, unshare, setns.
 
-use crate::raw::{check, check_fd};
+use crate::raw::check;
 use crate::{Arg, Result};
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
 
@@ -140,15 +140,6 @@ pub fn setns(fd: impl AsFd, which: Namespaces) -> Result<()> {
     // SAFETY: setns takes a descriptor and a flag word.
     let ret = unsafe { libc::syscall(libc::SYS_setns, fd.as_raw_fd(), which.bits()) };
     check("setns", &[fd.into(), Arg::Hex(which.bits())], ret).map(drop)
-}
-
-/// A namespace file of the user namespace that owns the namespace `fd` (NS_GET_USERNS, 4.9).
-pub fn owning_user_namespace(fd: impl AsFd) -> Result<OwnedFd> {
-    const NS_GET_USERNS: libc::c_ulong = 0xb701;
-    let fd = fd.as_fd();
-    // SAFETY: this ioctl has no argument and returns a new descriptor.
-    let ret = unsafe { libc::ioctl(fd.as_raw_fd(), NS_GET_USERNS) };
-    check_fd("ioctl", &[fd.into(), Arg::Name("NS_GET_USERNS")], ret.into())
 }
 
 #[cfg(test)]

@@ -5,7 +5,6 @@ use crate::{Arg, Result};
 use std::ffi::CStr;
 
 const KEYCTL_JOIN_SESSION_KEYRING: libc::c_int = 1;
-const KEYCTL_SETPERM: libc::c_int = 5;
 
 /// Joins a new session keyring called `name`, so that a container does not see the keys of its starter. Answers the
 /// keyring's serial number. ENOSYS on kernels without keys.
@@ -14,11 +13,4 @@ pub fn join_session_keyring(name: &CStr) -> Result<i32> {
     let ret =
         unsafe { libc::syscall(libc::SYS_keyctl, KEYCTL_JOIN_SESSION_KEYRING, name.as_ptr()) };
     check("keyctl", &[Arg::Name("KEYCTL_JOIN_SESSION_KEYRING")], ret).map(|serial| serial as i32)
-}
-
-/// Sets the permission mask of the key `serial`.
-pub fn set_permissions(serial: i32, mask: u32) -> Result<()> {
-    // SAFETY: the call takes numbers only.
-    let ret = unsafe { libc::syscall(libc::SYS_keyctl, KEYCTL_SETPERM, serial, mask) };
-    check("keyctl", &[Arg::Name("KEYCTL_SETPERM"), Arg::Int(serial.into())], ret).map(drop)
 }

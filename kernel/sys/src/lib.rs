@@ -1,15 +1,15 @@
 //! System calls that rustix does not wrap, as safe functions over descriptors and plain values.
 //!
-//! This crate and `launch` are the only ones in which `unsafe` appears. It takes no decision: it does not probe, fall
-//! back, log, resolve a path or keep state. What rustix wraps already (openat2, fsopen, move_mount, pidfd_open, ...) is
+//! This crate and `launch` are where `unsafe` belongs. It takes no decision: it does not probe, log, resolve a path or
+//! keep state, and falls back only where the older call gives exactly the same. What rustix wraps already (openat2, fsopen, move_mount, pidfd_open, ...) is
 //! called through rustix by everybody and has no second wrapper here.
 //!
 //! Reading order:
 //! - [`Error`]: a failed call, printed as strace prints it; it never allocates, so that a child between clone and execve
 //!   may build one;
-//! - processes: [`clone`], [`pidfd`], [`process`], [`foreground`], [`signals`], [`limits`], [`schedule`];
+//! - processes: [`clone`], [`pidfd`], [`process`], [`foreground`], [`fork`], [`enclosure`], [`signals`], [`limits`], [`schedule`];
 //! - rights: [`caps`], [`ids`], [`keys`], [`seccomp`], [`landlock`], [`bpf`];
-//! - files: [`fds`], [`mount`], [`memfd`].
+//! - files and memory: [`fds`], [`mount`], [`memfd`], [`memory`].
 //!
 //! Every function may be called between clone and execve unless its documentation says that it allocates.
 //! There are no tasks and no locks.

@@ -66,26 +66,6 @@ pub fn personality(domain: u32) -> Result<u32> {
     check("personality", &[Arg::Hex(domain.into())], ret).map(|old| old as u32)
 }
 
-/// Sets this process's share of blame when memory runs out, -1000 to 1000, through `proc`, a descriptor of a procfs
-/// root. Lower than before needs CAP_SYS_RESOURCE (EACCES).
-pub fn set_oom_score_adj(proc: impl std::os::fd::AsFd, score: i32) -> Result<()> {
-    use rustix::fs::{Mode, OFlags, openat};
-    use std::io::Write;
-    let failed = |errno| {
-        crate::Error::new("write", &[Arg::Name("oom_score_adj"), Arg::Int(score.into())], errno)
-    };
-    let flags = OFlags::WRONLY | OFlags::CLOEXEC;
-    let fd = openat(proc, c"self/oom_score_adj", flags, Mode::empty()).map_err(failed)?;
-    let mut text = [0u8; 12];
-    let mut rest = &mut text[..];
-    // Formatting an i32 into 12 bytes cannot fail and allocates nothing.
-    let length = match write!(rest, "{score}") {
-        Ok(()) => 12 - rest.len(),
-        Err(_) => 0,
-    };
-    rustix::io::write(&fd, &text[..length]).map(drop).map_err(failed)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -244,3 +244,35 @@ fn descriptors_that_the_plan_does_not_know_are_refused() {
     );
     kill(&first);
 }
+
+#[test]
+fn a_terminal_works_in_a_user_namespace() {
+    let mut bundle = Bundle::new("tty; stat -c %u:%g $(tty); echo x > /dev/console");
+    with_user_namespace(&mut bundle);
+    with_terminal(&mut bundle);
+    bundle.process().user.uid = 1;
+    let (created, _root) = bundle.create_with(Stdio::Terminal).unwrap();
+    let mut running = created.start().unwrap();
+    let text = read_terminal(running.console.take().unwrap());
+    assert_eq!(text, "/dev/pts/0\r\n1:5\r\nx\r\n");
+    assert_eq!(wait(&running.pidfd).unwrap(), Exit::Code(0));
+}
+
+#[test]
+fn a_process_with_a_filter_and_a_user_joins_with_no_new_privs() {
+    let (container, _root) = waiting(|_| {});
+    let program = [6u8, 0, 0, 0, 0, 0, 0xff, 0x7f].to_vec();
+    let given = Given {
+        filter: Some(plan::Filter { program, flags: Default::default() }),
+        keyring: Some("coffer-test-join".to_owned()),
+        ..Given::default()
+    };
+    let script = "grep -E '^(CapEff|NoNewPrivs|Seccomp:)' /proc/self/status";
+    let process = joining(script, &given, |process| {
+        process.user.uid = 9;
+        process.no_new_privileges = true;
+    });
+    let outcome = exec(&container, process, CgroupJoin::None).unwrap();
+    assert_eq!(outcome.output, "CapEff:\t0000000000000000\nNoNewPrivs:\t1\nSeccomp:\t2\n");
+    kill(&container);
+}

@@ -330,3 +330,61 @@ fn an_overlay_that_is_attached_nowhere_is_a_root() {
     assert!(work.path().join("upper/etc/file").exists());
     assert!(!bundle.root.path().join("etc/file").exists());
 }
+
+#[test]
+fn an_idmapped_bind_shows_shifted_owners() {
+    let host = tempfile::tempdir().unwrap();
+    std::fs::write(host.path().join("file"), "").unwrap();
+    let mut bundle = Bundle::new("stat -c %u:%g /data/file; touch /data/new && echo wrong");
+    bundle.bind(host.path(), "/data", &[]);
+    let mount = bundle.spec.mounts.last_mut().unwrap();
+    let map = spec::oci::IdMapping { container_id: 0, host_id: 500, size: 10 };
+    mount.uid_mappings = vec![map];
+    mount.gid_mappings = vec![map];
+    // The process's own id has no place in the maps, so it cannot own a file there.
+    let outcome = bundle.run().unwrap();
+    assert!(outcome.output.starts_with("500:500\ntouch: "), "{}", outcome.output);
+}
+
+/// The table of mounts of the host shall not change by what a container mounts, while a slave sees what the host mounts.
+#[test]
+fn a_slave_sees_mounts_of_the_host_and_shows_it_none() {
+    let alone = || {
+        sys::clone::unshare(sys::clone::Namespaces::MOUNT).unwrap();
+        let propagation = |propagation| mounts::Change { propagation, ..Default::default() };
+        let private = propagation(Some(mounts::Propagation::Private));
+        sys::mount::set_attr_path(c"/", mounts::Extent::Tree, &private).unwrap();
+        let host = tempfile::tempdir().unwrap();
+        mount_tmpfs(host.path());
+        let shared = propagation(Some(mounts::Propagation::Shared));
+        let fd = common::open_path(host.path());
+        sys::mount::set_attr(&fd, mounts::Extent::Mount, &shared).unwrap();
+        std::fs::create_dir(host.path().join("later")).unwrap();
+        std::fs::create_dir(host.path().join("inner")).unwrap();
+        let mut bundle = Bundle::new(
+            "mount -t tmpfs none /data/inner && touch /data/inner/secret && echo mounted; \
+             while ! [ -e /data/later/file ]; do sleep 0.01; done; echo seen",
+        );
+        bundle.bind(host.path(), "/data", &["rslave"]);
+        let caps = bundle.process().capabilities.as_mut().unwrap();
+        for set in [&mut caps.bounding, &mut caps.effective, &mut caps.permitted] {
+            set.push("CAP_SYS_ADMIN".to_owned());
+        }
+        let (running, output, _root) = bundle.start().unwrap();
+        mount_tmpfs(&host.path().join("later"));
+        std::fs::write(host.path().join("later/file"), "").unwrap();
+        assert_eq!(common::finish(&running, output).output, "mounted\nseen\n");
+        assert!(!host.path().join("inner/secret").exists());
+        for path in ["later", "."] {
+            let path = host.path().join(path);
+            rustix::mount::unmount(path, rustix::mount::UnmountFlags::DETACH).unwrap();
+        }
+    };
+    std::thread::spawn(alone).join().unwrap();
+}
+
+fn mount_tmpfs(at: &std::path::Path) {
+    let context = mounts::FsContext::open(c"tmpfs").unwrap();
+    let mount = context.mount(mounts::Attr::empty()).unwrap();
+    mount.attach(common::open_path(at)).unwrap();
+}
