@@ -33,6 +33,26 @@ async fn docker_archive_is_loaded_with_its_names_and_layers() {
 }
 
 #[tokio::test]
+async fn layers_are_unpacked_while_the_archive_is_still_being_read() {
+    let engine = Engine::new();
+    let archive = simple("a", 2, &["x"]);
+    let (reader, mut writer) = std::io::pipe().unwrap();
+    let (sender, _progress) = tokio::sync::mpsc::unbounded_channel();
+    let store = engine.store.clone();
+    let load = tokio::spawn(async move { store.load(reader, sender).await });
+    // All but the list (a header and one block) and the two blocks of the end.
+    let end = archive.len() - 2048;
+    writer.write_all(&archive[..end]).unwrap();
+    while engine.layers.keys().len() < 2 {
+        tokio::time::sleep(std::time::Duration::from_millis(1)).await;
+    }
+    writer.write_all(&archive[end..]).unwrap();
+    drop(writer);
+    load.await.unwrap().unwrap();
+    assert_eq!(engine.layers.unpacked.lock().unwrap().len(), 2);
+}
+
+#[tokio::test]
 async fn second_load_unpacks_nothing_again_and_moves_the_name() {
     let engine = Engine::new();
     engine.load(simple("a", 2, &["x:1"])).await.unwrap();

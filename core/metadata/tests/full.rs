@@ -1,5 +1,7 @@
 //! The database on a full disk.
 
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+
 use metadata::{Error, Read, Store, Table};
 use std::path::Path;
 

@@ -1,5 +1,6 @@
 //! Reading an archive: every file becomes a blob.
 
+use super::early::Seen;
 use crate::{Lease, LoadError, Store};
 use archive::{Decoder, Kind, Limits, Reader};
 use content::{Blob, Expected};
@@ -7,6 +8,7 @@ use spec::Digest;
 use spec::image::DOCUMENT_MAX;
 use std::collections::{HashMap, HashSet};
 use std::io::Read;
+use tokio::sync::mpsc::UnboundedSender;
 
 /// Bytes that an archive may have, uncompressed.
 const ARCHIVE_LIMIT: u64 = 1 << 40;
@@ -58,7 +60,12 @@ impl Contents {
 }
 
 /// Reads the whole archive into the content store.
-pub(crate) fn read(store: &Store, lease: &Lease, input: impl Read) -> Result<Contents, LoadError> {
+pub(crate) fn read(
+    store: &Store,
+    lease: &Lease,
+    input: impl Read,
+    seen_blobs: &UnboundedSender<Seen>,
+) -> Result<Contents, LoadError> {
     let decoder = Decoder::new(input, ARCHIVE_LIMIT).map_err(LoadError::Input)?;
     let limits = Limits { entries: ENTRIES_MAX, bytes: ARCHIVE_LIMIT };
     let mut reader = Reader::new(decoder, limits);
@@ -80,6 +87,8 @@ pub(crate) fn read(store: &Store, lease: &Lease, input: impl Read) -> Result<Con
             Kind::File if is_legacy_metadata(&name) => {}
             Kind::File => {
                 let blob = ingest(store, lease, &mut reader, &name, entry.size)?;
+                // Nobody listens any more when the load was given up.
+                seen_blobs.send(Seen::new(store, &blob)).unwrap_or_default();
                 contents.files.insert(name, blob);
             }
             Kind::Symlink | Kind::HardLink => {

@@ -5,9 +5,10 @@
 //!        ─ lists + configurations ─ which images, of which blobs                  (plan)
 //!        ─ unpack the layers, two at a time ─ one transaction per image           (here)
 //! ```
-//! The lists come last in every archive of the field, so the layers' chain ids are known only then.
+//! The lists come last in every archive of the field. What can be unpacked before them is ([`early`]).
 
 mod contents;
+mod early;
 mod plan;
 
 use crate::record::{Image, chain};
@@ -16,13 +17,16 @@ use crate::{Lease, LoadError, Store};
 use futures_util::{StreamExt as _, TryStreamExt as _};
 use plan::Planned;
 use spec::{Digest, Reference, SnapshotKey};
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::io::Read;
 use std::sync::Arc;
 use tokio::sync::mpsc::UnboundedSender;
 
 /// Layers that are unpacked at the same time.
 const PARALLEL: usize = 2;
+
+/// The bytes of the files of layers that are unpacked, by chain id and blob.
+type Sizes = HashMap<(SnapshotKey, Digest), u64>;
 
 /// What a client may be told while a load goes on. There are at most a few for each layer and name of the archive.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -76,12 +80,17 @@ impl Store {
         progress: &UnboundedSender<Progress>,
     ) -> Result<Vec<Loaded>, LoadError> {
         let (store, held) = (self.clone(), Arc::clone(lease));
+        let (seen, seeing) = tokio::sync::mpsc::unbounded_channel();
         let read = move || {
-            let contents = contents::read(&store, &held, input)?;
+            let contents = contents::read(&store, &held, input, &seen)?;
+            // Whoever unpacks early stops here; the rest is unpacked with the plan.
+            drop(seen);
             plan::plan(&store, &contents)
         };
-        let images = tokio::task::spawn_blocking(read).await??;
-        let sizes = self.unpack_all(lease, &images, progress).await?;
+        let read = tokio::task::spawn_blocking(read);
+        let early = self.unpack_early(lease, seeing).await;
+        let images = read.await??;
+        let sizes = self.unpack_all(lease, &images, early, progress).await?;
         let mut loaded = Vec::new();
         for image in images {
             loaded.push(self.add_planned(lease, image, &sizes, progress).await?);
@@ -89,24 +98,26 @@ impl Store {
         Ok(loaded)
     }
 
-    /// Unpacks each layer once, whichever images have it.
+    /// Unpacks each layer once, whichever images have it. `early` has what is unpacked already.
     async fn unpack_all(
         &self,
         lease: &Lease,
         images: &[Planned],
+        early: Sizes,
         progress: &UnboundedSender<Progress>,
-    ) -> Result<HashMap<SnapshotKey, u64>, LoadError> {
-        let mut layers: Vec<(SnapshotKey, &Digest, &content::Blob)> = Vec::new();
+    ) -> Result<Sizes, LoadError> {
+        // The same layer from another blob counts twice, so that it is checked too.
+        let mut layers = Vec::new();
+        let mut known = HashSet::new();
         for image in images {
-            for ((key, diff_id), blob) in
-                chain(&image.diff_ids).into_iter().zip(&image.diff_ids).zip(&image.layers)
-            {
-                // The same layer from another blob is checked too.
-                if !layers.iter().any(|(k, _, b)| *k == key && b.digest == blob.blob.digest) {
-                    layers.push((key, diff_id, &blob.blob));
+            let keys = chain(&image.diff_ids).into_iter().zip(&image.diff_ids);
+            for ((key, diff_id), layer) in keys.zip(&image.layers) {
+                if known.insert((key.clone(), layer.blob.digest.clone())) {
+                    layers.push((key, diff_id.clone(), layer.blob.clone()));
                 }
             }
         }
+        let early = &early;
         let unpack = |(key, diff_id, blob): (SnapshotKey, Digest, content::Blob)| async move {
             let report = |current| {
                 let id = diff_id.short().to_owned();
@@ -116,12 +127,14 @@ impl Store {
                     .unwrap_or_default();
             };
             report(0);
-            let size = self.ensure_layer(lease, &key, &diff_id, &blob.digest).await?;
+            let place = (key, blob.digest.clone());
+            let size = match early.get(&place) {
+                Some(size) => *size,
+                None => self.ensure_layer(lease, &place.0, &diff_id, &place.1).await?,
+            };
             report(blob.size);
-            Ok::<_, LoadError>((key, size))
+            Ok::<_, LoadError>((place, size))
         };
-        let layers: Vec<_> =
-            layers.into_iter().map(|(key, diff, blob)| (key, diff.clone(), blob.clone())).collect();
         futures_util::stream::iter(layers)
             .map(unpack)
             .buffer_unordered(PARALLEL)
@@ -133,13 +146,13 @@ impl Store {
         &self,
         lease: &Arc<Lease>,
         image: Planned,
-        sizes: &HashMap<SnapshotKey, u64>,
+        sizes: &Sizes,
         progress: &UnboundedSender<Progress>,
     ) -> Result<Loaded, LoadError> {
         let layers =
             chain(&image.diff_ids).into_iter().zip(&image.layers).map(|(key, layer)| NewLayer {
                 blob: layer.descriptor(),
-                size: sizes.get(&key).copied().unwrap_or_default(),
+                size: sizes.get(&(key, layer.blob.digest.clone())).copied().unwrap_or_default(),
             });
         let new = NewImage {
             layers: layers.collect(),
