@@ -266,6 +266,14 @@ impl Batch {
         m.end();
     }
 
+    /// Deletes all links of a group, waiting for one grace period only.
+    pub fn delete_group(&mut self, group: u32) {
+        let m = self.begin(RTM_DELLINK, 0, "delete links of group", group.to_string());
+        m.fixed(&ifinfomsg(0, 0, 0));
+        m.put_u32(IFLA_GROUP, group);
+        m.end();
+    }
+
     pub(crate) fn get_link(&mut self, name: &str) {
         let m = self.begin(RTM_GETLINK, 0, "find link", name);
         m.fixed(&ifinfomsg(0, 0, 0));

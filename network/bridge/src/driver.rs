@@ -7,7 +7,7 @@ use crate::sandbox::{FIRST, Prepared};
 use crate::veth::{self, Bridge};
 use crate::{BridgeError, Endpoint, Network, Prefix, host};
 use netlink::address::Address;
-use netlink::link::BridgeSpec;
+use netlink::link::{BridgeSpec, LinkChange};
 use netlink::link_info::Link;
 use netlink::{Batch, InterfaceName, Mac, Namespace, NetfilterSocket, RouteSocket};
 use rustix::io::Errno;
@@ -332,13 +332,20 @@ impl State {
         self.bridges.get(link).cloned().ok_or_else(unknown)
     }
 
+    /// Deletes links together: each on its own would wait for 30 ms.
     fn delete_links(&mut self, links: &[Link]) -> Result<(), BridgeError> {
+        if links.is_empty() {
+            return Ok(());
+        }
         let mut batch = Batch::new();
         for link in links {
-            batch.delete_link(link.index, &link.name);
-            // The other end went with it a moment ago.
+            let change = LinkChange { group: Some(veth::DOOMED), ..LinkChange::default() };
+            batch.change_link(link.index, &link.name, change);
+            // A veth whose other end is gone has gone with it.
             batch.tolerate(Errno::NODEV);
         }
+        batch.delete_group(veth::DOOMED);
+        batch.tolerate(Errno::NODEV);
         self.route.run(batch).map_err(during("delete", "links"))
     }
 }

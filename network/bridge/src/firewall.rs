@@ -50,6 +50,17 @@ const UDP: u8 = 17;
 const INGRESS: Set<'static> = Set { name: "ingress", kind: SetKind::LinkVerdicts, ipv6: false };
 const EGRESS: Set<'static> = Set { name: "egress", kind: SetKind::LinkVerdicts, ipv6: false };
 
+/// What the kernel's rule set has of a network.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Presence {
+    /// Its chains.
+    Whole,
+    /// Nothing, while the rest is there.
+    Without,
+    /// Something else: the rule set has to be made again.
+    Broken,
+}
+
 /// The rule set as it shall be: networks, published ports, and what happens to packets that are none of ours.
 #[derive(Debug, Clone, Default)]
 pub struct Firewall {
@@ -110,20 +121,36 @@ impl Firewall {
         network: &Network,
     ) -> Result<(), BridgeError> {
         let link = network.link.as_str();
-        let known = self.networks.get(link).is_some_and(|known| known.is_filtered_like(network));
-        self.networks.insert(link.to_owned(), network.clone());
-        if known && self.applied && self.is_there(socket, link)? {
-            return Ok(());
+        let before = self.networks.insert(link.to_owned(), network.clone());
+        match before {
+            _ if !self.applied => self.apply(socket),
+            Some(known) if known.is_filtered_like(network) => match self.presence(socket, link)? {
+                Presence::Whole => Ok(()),
+                _ => self.apply(socket),
+            },
+            Some(_) => self.apply(socket),
+            None => match self.presence(socket, link)? {
+                // However many networks there are, a new one costs only its own rules.
+                Presence::Without => {
+                    let mut t = Transaction::new(Family::Inet, TABLE);
+                    add_network(&mut t, network);
+                    socket.commit(t).map_err(failed)
+                }
+                _ => self.apply(socket),
+            },
         }
-        self.apply(socket)
     }
 
     /// Somebody may have flushed the whole rule set; somebody who changed a part of it has a reason.
-    fn is_there(&self, socket: &mut NetfilterSocket, link: &str) -> Result<bool, BridgeError> {
+    fn presence(&self, socket: &mut NetfilterSocket, link: &str) -> Result<Presence, BridgeError> {
         let chains = socket.chains(Family::Inet, TABLE).map_err(failed)?;
+        let has = |name: &str| chains.iter().any(|chain| chain.name == name);
         let (inward, outward) = chain_names(link);
-        let wanted = [LAYOUT, &inward, &outward];
-        Ok(wanted.iter().all(|name| chains.iter().any(|chain| chain.name == *name)))
+        Ok(match (has(LAYOUT), has(&inward), has(&outward)) {
+            (true, true, true) => Presence::Whole,
+            (true, false, false) => Presence::Without,
+            _ => Presence::Broken,
+        })
     }
 
     /// Removes networks, and with them their rules; answers at once when none of them is known.
@@ -235,21 +262,12 @@ impl Firewall {
             add(&mut t, port.opening());
         }
         for network in self.networks.values() {
-            guard(&mut t, network);
-            translate_source(&mut t, network);
-            let link = network.link.as_str();
-            let (inward, outward) = chain_names(link);
-            for (map, chain) in [(INGRESS, inward), (EGRESS, outward)] {
-                t.add_elements(map.name, &[Element::link(link, Verdict::Jump(chain))]);
-            }
+            add_network(&mut t, network);
         }
         t
     }
 
     fn add_chains(&self, t: &mut Transaction) {
-        for network in self.networks.values() {
-            filter(t, network);
-        }
         t.add_base_chain("raw-prerouting", base(ChainKind::Filter, Hook::Prerouting, -300));
         t.add_chain("ports");
         for map in ["at4", "at6"] {
@@ -313,6 +331,18 @@ fn forget_datagrams(
 
 fn add(t: &mut Transaction, (set, element): (&'static str, Element)) {
     t.add_elements(set, &[element]);
+}
+
+/// The chains, rules and elements of one network.
+fn add_network(t: &mut Transaction, network: &Network) {
+    filter(t, network);
+    guard(t, network);
+    translate_source(t, network);
+    let link = network.link.as_str();
+    let (inward, outward) = chain_names(link);
+    for (map, chain) in [(INGRESS, inward), (EGRESS, outward)] {
+        t.add_elements(map.name, &[Element::link(link, Verdict::Jump(chain))]);
+    }
 }
 
 /// What may be forwarded to and from a network.

@@ -10,6 +10,8 @@ use std::os::fd::BorrowedFd;
 pub(crate) const GROUP: u32 = 0x00c0_ffef;
 /// The group of those that wait in the pool.
 pub(crate) const WAITING: u32 = GROUP - 1;
+/// The group of links that are deleted with the next request.
+pub(crate) const DOOMED: u32 = GROUP - 2;
 /// How often another random name is tried for a veth whose name is taken.
 const NAME_TRIES: usize = 4;
 

@@ -219,3 +219,27 @@ fn host_routes_are_those_of_others() {
         drop(out);
     });
 }
+
+#[test]
+fn a_network_is_added_to_the_rules_or_the_rules_are_made_again() {
+    on_a_host(|| {
+        let driver = driver();
+        let net = |n: u8| network(&format!("br{n}"), &[&format!("172.30.{n}.1/24")]);
+        driver.ensure_bridge(&net(0)).unwrap();
+        driver.ensure_bridge(&net(1)).unwrap();
+        let one_by_one = rules_as_text();
+        output(&["nft", "flush", "ruleset"]);
+        driver.ensure_bridge(&net(1)).unwrap();
+        assert_eq!(rules_as_text().lines().count(), one_by_one.lines().count());
+        // Chains of a network that is not known: what is left of them must not stay in front.
+        output(&["nft", "add chain inet coffer in-br2"]);
+        output(&["nft", "add rule inet coffer in-br2 accept"]);
+        driver.ensure_bridge(&net(2)).unwrap();
+        let chain = output(&["nft", "-s", "list", "chain", "inet", "coffer", "in-br2"]);
+        let first = chain.lines().find(|line| line.trim() == "accept");
+        assert_eq!(first, None, "{chain}");
+        let a = sandbox(&driver, "br2", "172.30.2.2");
+        let b = sandbox(&driver, "br0", "172.30.0.2");
+        assert_eq!(talk_from(&b, &listen(&a, 80), "172.30.2.2:80"), None);
+    });
+}
