@@ -237,6 +237,13 @@ pub fn exec_with(
     Join::prepare(&Host::open().unwrap(), process, descriptors)?.create()?.start()
 }
 
+/// Whether the host has a mount at or below `path`.
+pub fn is_mounted(path: &Path) -> bool {
+    let path = path.as_os_str().as_encoded_bytes();
+    let mounts = mounts::mountinfo::read("/proc/thread-self/mountinfo").unwrap();
+    mounts.iter().any(|mount| mount.mount_point.starts_with(path))
+}
+
 /// Ends a container that a test is done with.
 pub fn kill(container: &Running) {
     sys::pidfd::send_signal(&container.pidfd, 9).unwrap();
