@@ -22,6 +22,7 @@ fn main() {
         be_the_worker();
     } else {
         every_request_works_behind_the_walls();
+        a_killed_worker_leaves_what_containers_use_and_nothing_else();
     }
 }
 
@@ -33,22 +34,40 @@ fn be_the_worker() {
     links::serve(control, 2).unwrap();
 }
 
-/// Starts the worker in a namespace that plays the host; answers it with its control socket and the engine's end.
-fn start() -> (Child, Connection, Connection) {
-    let (ours, theirs) = pair().unwrap();
-    let (_host, child) = Namespace::create(|| {
+/// A worker, its control socket and the engine's end of its connection.
+struct Worker {
+    process: Child,
+    control: Connection,
+    engine: Connection,
+}
+
+/// A namespace that plays the host.
+fn host() -> Namespace {
+    let lo_up = || {
         let mut batch = Batch::new();
         batch.set_up(1, "lo", true);
-        RouteSocket::open()?.run(batch)?;
+        RouteSocket::open()?.run(batch)
+    };
+    Namespace::create(lo_up).unwrap().0
+}
+
+fn start(host: &Namespace) -> Worker {
+    let (ours, theirs) = pair().unwrap();
+    let spawn = || {
         let mut command = Command::new(std::env::current_exe().unwrap());
         Ok(command.arg("worker").stdin(Stdio::from(theirs)).spawn().unwrap())
-    })
-    .unwrap();
+    };
+    let process = host.run(spawn).unwrap();
     let control = Connection::from(ours);
     let (ours, theirs) = pair().unwrap();
     let peer = encode(&Control::Peer(Role::Api)).unwrap();
     control.send(Kind::Oneway, 0, &peer, &[theirs.as_fd()]).unwrap();
-    (child, control, ours.into())
+    Worker { process, control, engine: ours.into() }
+}
+
+fn stop(mut worker: Worker) {
+    worker.control.send(Kind::Oneway, 0, &encode(&Control::Stop).unwrap(), &[]).unwrap();
+    assert!(worker.process.wait().unwrap().success());
 }
 
 fn ask(engine: &Connection, request: Request) -> (Reply, Vec<OwnedFd>) {
@@ -66,48 +85,78 @@ fn ip(text: &str) -> IpAddr {
     text.parse().unwrap()
 }
 
-fn every_request_works_behind_the_walls() {
-    let (mut child, control, engine) = start();
-    let gateways = vec![
-        Prefix { address: ip("172.17.0.1"), length: 16 },
-        Prefix { address: ip("fd00:17::1"), length: 64 },
-    ];
-    let bridge = |link: &str| Bridge {
+fn bridge(link: &str) -> Bridge {
+    Bridge {
         link: link.into(),
-        gateways: gateways.clone(),
+        gateways: vec![
+            Prefix { address: ip("172.17.0.1"), length: 16 },
+            Prefix { address: ip("fd00:17::1"), length: 64 },
+        ],
         mtu: Some(1400),
         icc: false,
         masquerade: true,
         internal: false,
+    }
+}
+
+fn sandbox(engine: &Connection) -> Namespace {
+    let endpoint = Endpoint {
+        bridge: "docker0".into(),
+        interface: "eth0".into(),
+        mac: [2, 0x42, 172, 17, 0, 2],
+        addresses: vec![
+            Prefix { address: ip("172.17.0.2"), length: 16 },
+            Prefix { address: ip("fd00:17::2"), length: 64 },
+        ],
+        gateways: vec![ip("172.17.0.1"), ip("fd00:17::1")],
+        mtu: None,
     };
-    ask(&engine, Request::EnsureBridge(bridge("docker0")));
+    let sysctls = vec![("net.ipv4.conf.eth0.forwarding".to_owned(), "1".to_owned())];
+    let request = Request::CreateSandbox { endpoints: vec![endpoint], sysctls };
+    let (_, mut fds) = ask(engine, request);
+    Namespace::from_fd(fds.pop().unwrap())
+}
+
+fn every_request_works_behind_the_walls() {
+    let worker = start(&host());
+    let engine = &worker.engine;
+    ask(engine, Request::EnsureBridge(bridge("docker0")));
     // More than the pool holds, so that some are made ahead and some at once.
     for _ in 0..4 {
-        let endpoint = Endpoint {
-            bridge: "docker0".into(),
-            interface: "eth0".into(),
-            mac: [2, 0x42, 172, 17, 0, 2],
-            addresses: vec![
-                Prefix { address: ip("172.17.0.2"), length: 16 },
-                Prefix { address: ip("fd00:17::2"), length: 64 },
-            ],
-            gateways: vec![ip("172.17.0.1"), ip("fd00:17::1")],
-            mtu: None,
-        };
-        let sysctls = vec![("net.ipv4.conf.eth0.forwarding".to_owned(), "1".to_owned())];
-        let request = Request::CreateSandbox { endpoints: vec![endpoint], sysctls };
-        let (_, mut fds) = ask(&engine, request);
-        let inside = Namespace::from_fd(fds.pop().unwrap());
-        let eth0 = inside.route_socket().unwrap().link("eth0").unwrap();
+        let eth0 = sandbox(engine).route_socket().unwrap().link("eth0").unwrap();
         assert_eq!((eth0.up, eth0.mtu), (true, 1400));
     }
-    ask(&engine, Request::CreateSandbox { endpoints: vec![], sysctls: vec![] });
-    ask(&engine, Request::HostRoutes);
-    assert_eq!(capabilities(&child), CAPABILITIES);
-    ask(&engine, Request::Reconcile { bridges: vec![] });
-    ask(&engine, Request::RemoveBridge { link: "docker0".into() });
-    control.send(Kind::Oneway, 0, &encode(&Control::Stop).unwrap(), &[]).unwrap();
-    assert!(child.wait().unwrap().success());
+    ask(engine, Request::CreateSandbox { endpoints: vec![], sysctls: vec![] });
+    ask(engine, Request::HostRoutes);
+    assert_eq!(capabilities(&worker.process), CAPABILITIES);
+    ask(engine, Request::Reconcile { bridges: vec![] });
+    ask(engine, Request::RemoveBridge { link: "docker0".into() });
+    stop(worker);
+}
+
+fn a_killed_worker_leaves_what_containers_use_and_nothing_else() {
+    let host = host();
+    let mut inspector = host.route_socket().unwrap();
+    let mut wait_for_links = |count: usize| {
+        while inspector.links().unwrap().len() != count {
+            std::thread::sleep(std::time::Duration::from_millis(5));
+        }
+    };
+    let mut worker = start(&host);
+    ask(&worker.engine, Request::EnsureBridge(bridge("docker0")));
+    let container = sandbox(&worker.engine);
+    worker.process.kill().unwrap();
+    worker.process.wait().unwrap();
+    // The loopback, the bridge and the container's port; what waited in the pool is gone.
+    wait_for_links(3);
+    let worker = start(&host);
+    ask(&worker.engine, Request::EnsureBridge(bridge("docker0")));
+    ask(&worker.engine, Request::Reconcile { bridges: vec!["docker0".into()] });
+    let eth0 = container.route_socket().unwrap().link("eth0").unwrap();
+    assert!(eth0.up && eth0.operational, "the container's link outlives the worker");
+    drop(container);
+    stop(worker);
+    wait_for_links(2);
 }
 
 /// The permitted capabilities of a process.
