@@ -193,3 +193,52 @@ fn lookup_in_layer(layer: BorrowedFd<'_>, path: &[u8]) -> Result<Found, Errno> {
     }
     Ok(Found::Below)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::path::Path;
+
+    fn tree(root: &Path, files: &[&str], deleted: &[&str]) -> std::fs::File {
+        for file in files {
+            std::fs::create_dir_all(root.join(file).parent().unwrap()).unwrap();
+            std::fs::write(root.join(file), "x").unwrap();
+        }
+        for name in deleted {
+            std::fs::create_dir_all(root.join(name).parent().unwrap()).unwrap();
+            let kind = FileType::CharacterDevice;
+            let path = root.join(name);
+            rustix::fs::mknodat(rustix::fs::CWD, path, kind, Mode::empty(), 0).unwrap();
+        }
+        std::fs::File::open(root).unwrap()
+    }
+
+    #[test]
+    fn what_a_layer_between_deleted_is_new_when_it_comes_back() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = |name: &str| directory.path().join(name);
+        let low = tree(&path("low"), &["d/file", "d/other", "gone/inner", "kept"], &[]);
+        let middle = tree(&path("middle"), &["new"], &["d/file", "gone"]);
+        let upper = tree(&path("upper"), &["d/file", "gone/inner", "new", "more/a/b"], &["kept"]);
+        let lowers = [middle.as_fd(), low.as_fd()];
+        let found = changes(upper.as_fd(), &lowers, 100).unwrap();
+        let found: Vec<_> = found
+            .iter()
+            .map(|change| (std::str::from_utf8(&change.path).unwrap(), change.kind))
+            .collect();
+        let expected = [
+            ("/d", ChangeKind::Modified),
+            ("/d/file", ChangeKind::Added),
+            ("/gone", ChangeKind::Added),
+            ("/gone/inner", ChangeKind::Added),
+            ("/kept", ChangeKind::Deleted),
+            ("/more", ChangeKind::Added),
+            ("/more/a", ChangeKind::Added),
+            ("/more/a/b", ChangeKind::Added),
+            ("/new", ChangeKind::Modified),
+        ];
+        assert_eq!(found, expected);
+        let error = changes(upper.as_fd(), &lowers, 8).unwrap_err();
+        assert_eq!(error.to_string(), "list changes: there are more than 8");
+    }
+}

@@ -209,3 +209,21 @@ fn every_container_has_the_places_that_are_mounted_over_unless_its_image_has_the
     let image = store.mount_layers(&[key("a")]).unwrap();
     assert_eq!(read(&image, "etc/hostname"), None);
 }
+
+#[test]
+fn containers_are_mounted_on_kernels_that_take_layers_by_name_only() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("snapshots");
+    let features =
+        Features { overlay_layer_fds: false, set_attributes: false, ..Features::probe() };
+    let store = Store::open(&path, features).unwrap();
+    commit(&store, &key("a"), &[("both", "low")]);
+    commit(&store, &key("b"), &[("both", "high")]);
+    store.prepare(&key("c"), &[key("a"), key("b")]).unwrap();
+    for mount in [store.mount(&key("c")).unwrap(), store.mount_view(&key("c")).unwrap()] {
+        assert_eq!(read(&mount, "both").unwrap(), "high");
+        write(mount.as_fd(), "new", "x");
+    }
+    let layers = store.mount_layers(&[key("a")]).unwrap();
+    assert_eq!(read(&layers, "both").unwrap(), "low");
+}

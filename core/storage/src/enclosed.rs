@@ -7,7 +7,7 @@
 //!   ◀──────────────── descriptor 1: Outcome ─────    does it, reports, ends with status 0
 //! ```
 
-use crate::job::describe;
+use crate::job::{describe, once_alone};
 use archive::{CreateOptions, Decoder, ExtractOptions, HashReader, Layout, Owners, Place, Reader};
 use rustix::process::{Pid, PidfdFlags};
 use serde::{Deserialize, Serialize};
@@ -89,7 +89,7 @@ pub(crate) fn start(
         output: output.as_fd(),
         bytes: &bytes,
     };
-    let pid = fork_enclosed(inherited, child).map_err(|error| failed(&error))?;
+    let pid = once_alone(|| fork_enclosed(inherited, child)).map_err(|error| failed(&error))?;
     let pid = Pid::from_raw(pid).ok_or_else(|| Failure::internal(format!("{what}: no child")))?;
     let pidfd =
         rustix::process::pidfd_open(pid, PidfdFlags::empty()).map_err(|errno| failed(&errno))?;

@@ -94,18 +94,22 @@ impl Jobs {
         let worker = rustix::process::getpid();
         let sweep = responder.is_none();
         let mut slot = responder;
-        // In the child the responder is taken out of its copy of the slot; here it stays for an answer in its place.
-        let forked = sys::fork::fork_child(|| {
-            if sys::process::set_parent_death_signal(SIGKILL).is_err()
-                || rustix::process::getppid() != Some(worker)
-            {
-                return 1;
-            }
-            let answer = work();
-            if let Some(responder) = slot.take() {
-                responder.answer(answer);
-            }
-            ANSWERED
+        let mut work = Some(work);
+        // In the child both are taken out of its copy of their slots; here the responder stays for an answer in the
+        // child's place.
+        let forked = once_alone(|| {
+            sys::fork::fork_child(|| {
+                if sys::process::set_parent_death_signal(SIGKILL).is_err()
+                    || rustix::process::getppid() != Some(worker)
+                {
+                    return 1;
+                }
+                let answer = work.take().map(|work| work());
+                if let (Some(responder), Some(answer)) = (slot.take(), answer) {
+                    responder.answer(answer);
+                }
+                ANSWERED
+            })
         });
         let refused = |slot, error: &dyn std::error::Error| {
             (slot, Failure::from_error(Class::Internal, error))
@@ -194,6 +198,20 @@ impl Jobs {
         }
         ended
     }
+}
+
+/// Forks; and tries again for a moment when there seems to be a second thread. On a kernel before 6.13 an overlay is
+/// mounted by a thread of its own, which the kernel may still list just after it was joined.
+pub(crate) fn once_alone(mut fork: impl FnMut() -> sys::Result<i32>) -> sys::Result<i32> {
+    for _ in 0..100 {
+        match fork() {
+            Err(error) if error.errno() == Errno::BUSY => {
+                std::thread::sleep(Duration::from_millis(1));
+            }
+            forked => return forked,
+        }
+    }
+    fork()
 }
 
 /// How a process ended, as the end of a sentence about it.

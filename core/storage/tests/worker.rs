@@ -6,8 +6,14 @@
 
 #[path = "worker_parts/cases.rs"]
 mod cases;
+#[path = "worker_parts/children.rs"]
+mod children;
+#[path = "worker_parts/copies.rs"]
+mod copies;
 #[path = "worker_parts/engine.rs"]
 mod engine;
+#[path = "worker_parts/layers.rs"]
+mod layers;
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
