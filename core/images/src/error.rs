@@ -31,7 +31,17 @@ pub enum Error {
     /// A change to a configuration is wrong.
     #[error(transparent)]
     Change(#[from] ChangeError),
-    /// The configuration has no layers, and `scratch` cannot be a base.
+    /// The configuration names another number of layers than there are.
+    #[error("image {id} has {layers} layers, but its configuration names {diff_ids}")]
+    LayerCount {
+        /// The image.
+        id: Digest,
+        /// How many there are.
+        layers: usize,
+        /// How many the configuration names.
+        diff_ids: usize,
+    },
+    /// The image would have more layers than can be mounted.
     #[error("image {id} has {layers} layers, more than {limit}")]
     TooManyLayers {
         /// The image.
@@ -109,6 +119,7 @@ impl Error {
             | Self::Pattern(_)
             | Self::Change(_)
             | Self::TooManyLayers { .. }
+            | Self::LayerCount { .. }
             | Self::DiffId { .. } => Class::InvalidArgument,
             Self::Input { source, .. } => input_class(source),
             Self::Layer { source, .. } => source.class,

@@ -6,7 +6,7 @@ use crate::{Error, Layers, time};
 use archive::{Decoder, HashReader};
 use content::Expected;
 use metadata::{Read as _, Reader, Writer};
-use spec::image::{Config, Descriptor, LAYERS_MAX};
+use spec::image::{Config, Descriptor};
 use spec::{Digest, Reference, SnapshotKey};
 use std::sync::Arc;
 
@@ -194,8 +194,9 @@ fn describe(image: &NewImage) -> Result<Image, Error> {
     let config = Config::parse(&image.config)
         .map_err(|source| Error::Document { id: id.clone(), source })?;
     let diff_ids = &config.rootfs.diff_ids;
-    if diff_ids.len() != image.layers.len() || diff_ids.len() > LAYERS_MAX {
-        return Err(Error::TooManyLayers { id, layers: image.layers.len(), limit: diff_ids.len() });
+    if diff_ids.len() != image.layers.len() {
+        let (layers, diff_ids) = (image.layers.len(), diff_ids.len());
+        return Err(Error::LayerCount { id, layers, diff_ids });
     }
     let layers: Vec<ImageLayer> = chain(diff_ids)
         .into_iter()

@@ -66,6 +66,9 @@ pub(crate) fn open(directory: &Path) -> Result<(Database, Journal), Error> {
 fn builder() -> redb::Builder {
     let mut builder = Database::builder();
     builder.set_cache_size(CACHE);
+    // All checksums are compared at each open: milliseconds for the few megabytes that this ever has, and a damaged
+    // page is found before anything is built on it.
+    builder.set_check_integrity_on_open(true);
     builder
 }
 

@@ -202,6 +202,30 @@ fn damaged_file_is_kept_and_never_replaced_by_an_empty_one() {
 }
 
 #[test]
+fn damage_anywhere_in_the_pages_is_found_at_open_or_changes_nothing() {
+    let directory = tempfile::tempdir().unwrap();
+    let store = Store::open(directory.path()).unwrap();
+    for number in 0..200 {
+        put(&store, &format!("volume-{number}"), "local");
+    }
+    store.close().unwrap();
+    let whole = std::fs::read(directory.path().join("metadata.redb")).unwrap();
+    let mut found = 0;
+    for at in (320..whole.len().min(200_000)).step_by(2731) {
+        let copy = tempfile::tempdir().unwrap();
+        let mut bytes = whole.clone();
+        bytes[at..].iter_mut().take(64).for_each(|byte| *byte ^= 0x5a);
+        std::fs::write(copy.path().join("metadata.redb"), bytes).unwrap();
+        match Store::open(copy.path()) {
+            Ok(store) => assert_eq!(store.read().unwrap().count(VOLUMES).unwrap(), 200, "{at}"),
+            Err(Error::Damaged { .. }) => found += 1,
+            Err(error) => panic!("damage at {at}: {error}"),
+        }
+    }
+    assert!(found > 0);
+}
+
+#[test]
 fn record_of_another_type_is_an_error_that_names_it() {
     let directory = tempfile::tempdir().unwrap();
     let store = Store::open(directory.path()).unwrap();
