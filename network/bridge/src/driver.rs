@@ -252,6 +252,7 @@ impl State {
         let name = network.link.as_str();
         let failed = || during("create bridge", name);
         let found = self.route.find_link(name).map_err(failed())?;
+        self.refuse_hijack(network, found.as_ref())?;
         let (link, is_ours) = match found {
             None => (self.create_link(network)?, true),
             Some(link) if link.kind != "bridge" => {
@@ -281,6 +282,35 @@ impl State {
         }
         self.route.run(batch).map_err(failed())?;
         Ok(link)
+    }
+
+    /// Refuses a network in which the host itself lives, or the routers that it uses: the bridge would take their
+    /// traffic. A network that only overlaps a route is the asker's business, as the longer prefix wins.
+    fn refuse_hijack(
+        &mut self,
+        network: &Network,
+        bridge: Option<&Link>,
+    ) -> Result<(), BridgeError> {
+        let failed = || during("read", "addresses");
+        let addresses = self.route.addresses().map_err(failed())?;
+        let own = addresses.iter().map(|a| (a.link, a.address));
+        let routes = self.route.routes().map_err(failed())?;
+        let hops = routes.iter().filter_map(|route| Some((route.link, route.gateway?)));
+        for (index, address) in own.chain(hops) {
+            let Some(subnet) = network.subnets().find(|subnet| subnet.contains(address)) else {
+                continue;
+            };
+            if bridge.is_some_and(|link| link.index == index) {
+                continue;
+            }
+            // A bridge of ours that is about to be removed may have had the subnet before.
+            let link = self.route.find_link_by_index(index).map_err(failed())?;
+            if link.as_ref().and_then(ours).is_none() {
+                let link = network.link.to_string();
+                return Err(BridgeError::OverlapsHost { link, subnet, address });
+            }
+        }
+        Ok(())
     }
 
     fn create_link(&mut self, network: &Network) -> Result<Link, BridgeError> {

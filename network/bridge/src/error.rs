@@ -1,8 +1,10 @@
 //! Why the driver could not do what it was asked.
 
+use crate::Prefix;
 use netlink::NetlinkError;
 use rustix::io::Errno;
 use spec::Class;
+use std::net::IpAddr;
 
 /// Why an operation on a bridge, a sandbox or the firewall failed.
 #[derive(Debug, thiserror::Error)]
@@ -25,6 +27,18 @@ pub enum BridgeError {
         link: String,
         /// What it is.
         kind: String,
+    },
+    /// The network would take an address away that the host has, or uses as a router.
+    #[error(
+        "create bridge {link}: {address}, an address of the host or of its router, is within {subnet}"
+    )]
+    OverlapsHost {
+        /// The name of the bridge.
+        link: String,
+        /// The network.
+        subnet: Prefix,
+        /// The address.
+        address: IpAddr,
     },
     /// A container is to be plugged into a bridge that the driver was not told of.
     #[error("plug into bridge {link}: no such bridge")]
@@ -94,7 +108,7 @@ impl BridgeError {
             Self::UnknownBridge { .. } => Class::NotFound,
             Self::NoNftables(_) => Class::NotImplemented,
             Self::NotNetworkSysctl { .. } | Self::NotAnEndpoint { .. } => Class::InvalidArgument,
-            Self::HostNamespace { .. } => Class::Forbidden,
+            Self::HostNamespace { .. } | Self::OverlapsHost { .. } => Class::Forbidden,
             Self::Sysctl { source, .. } => match source.kind() {
                 std::io::ErrorKind::NotFound | std::io::ErrorKind::InvalidInput => {
                     Class::InvalidArgument

@@ -19,14 +19,14 @@
 
 use crate::error::{firewall as failed, lacks_nftables};
 pub use crate::published::Published;
-use crate::{BridgeError, Network, Prefix};
+use crate::{BridgeError, Network};
 use netlink::NetfilterSocket;
 use netlink::nft::transaction::Element;
 use netlink::nft::{
     BaseChain, ChainKind, Family, Hook, Policy, Rule, Set, SetKind, Transaction, Verdict,
 };
 use std::collections::{BTreeMap, BTreeSet};
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::net::{Ipv4Addr, Ipv6Addr};
 
 /// The name of our table; its family is inet.
 pub const TABLE: &str = "coffer";
@@ -366,21 +366,12 @@ fn filter(t: &mut Transaction, network: &Network) {
     }
 }
 
-/// Subnets of a network; link-local ones are on every link and so no one's.
-fn subnets(network: &Network) -> impl Iterator<Item = Prefix> {
-    let local = |prefix: &Prefix| match prefix.address() {
-        IpAddr::V4(v4) => v4.is_link_local(),
-        IpAddr::V6(v6) => v6.is_unicast_link_local(),
-    };
-    network.gateways.iter().copied().filter(move |prefix| !local(prefix))
-}
-
 /// Keeps packets off that were routed here straight to a container's address. A network that is not masqueraded is
 /// meant to be routed to, at least by the answers to what it sends: there the filter alone decides.
 fn guard(t: &mut Transaction, network: &Network) {
     let link = network.link.as_str();
     if network.masquerade || network.internal {
-        for prefix in subnets(network) {
+        for prefix in network.subnets() {
             let rule = Rule::new().input_not(link).destination(prefix.network(), prefix.length());
             t.add_rule("raw-prerouting", &rule.counter().drop().comment("direct access"));
         }
@@ -391,7 +382,7 @@ fn guard(t: &mut Transaction, network: &Network) {
 
 fn translate_source(t: &mut Transaction, network: &Network) {
     let link = network.link.as_str();
-    for prefix in subnets(network) {
+    for prefix in network.subnets() {
         let source = || Rule::new().source(prefix.network(), prefix.length());
         if network.masquerade && !network.internal {
             t.add_rule("postrouting", &source().output_not(link).masquerade());

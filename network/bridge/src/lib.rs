@@ -11,9 +11,12 @@
 //!                                                   172.17.0.1 └─ veth...     │
 //! ```
 //!
-//! Reading order: [`Network`] and [`Endpoint`] (what is wanted), [`Driver`] (ensure, remove, plug in, adopt,
-//! reconcile), [`pool`] (namespaces prepared ahead), [`firewall`] (the rules, replaced atomically; published ports),
+//! Reading order: [`Network`] and [`Endpoint`] (what is wanted), [`Driver`] (ensure, remove, make sandboxes, connect
+//! and disconnect running ones, publish, adopt, reconcile), [`pool`] (namespaces prepared ahead), [`firewall`] (the rules, replaced atomically; published ports),
 //! [`host`] (forwarding), [`files`] (contents of `/etc/hosts` and `/etc/resolv.conf`, pure).
+//!
+//! A kernel without nftables has no bridge networks: that is said when the first one is made. There is no fallback to
+//! the iptables command.
 //!
 //! Threads and locks: the pool has one thread that refills it; [`Driver`] has one lock around its sockets and
 //! what it knows of bridges, held for the time of a few netlink calls. The pool's lock is never held together with it.

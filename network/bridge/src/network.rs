@@ -28,6 +28,12 @@ impl Prefix {
         self.length
     }
 
+    /// Whether an address is in the network.
+    pub fn contains(&self, address: IpAddr) -> bool {
+        let other = Self { address, length: self.length };
+        address.is_ipv4() == self.address.is_ipv4() && other.network() == self.network()
+    }
+
     /// The address of the network itself.
     pub fn network(&self) -> IpAddr {
         match self.address {
@@ -67,6 +73,15 @@ pub struct Network {
 }
 
 impl Network {
+    /// Its subnets, with the gateways as their addresses; link-local ones are on every link and so no one's.
+    pub(crate) fn subnets(&self) -> impl Iterator<Item = Prefix> {
+        let local = |prefix: &Prefix| match prefix.address {
+            IpAddr::V4(v4) => v4.is_link_local(),
+            IpAddr::V6(v6) => v6.is_unicast_link_local(),
+        };
+        self.gateways.iter().copied().filter(move |prefix| !local(prefix))
+    }
+
     pub(crate) fn has_ipv6(&self) -> bool {
         self.gateways.iter().any(|prefix| prefix.address.is_ipv6())
     }
@@ -154,6 +169,10 @@ mod tests {
             assert_eq!(prefix.network().to_string(), network);
         }
         assert!(Prefix::new("10.0.0.1".parse().unwrap(), 33).is_none());
+        let prefix = Prefix::new("172.17.3.4".parse().unwrap(), 16).unwrap();
+        assert!(prefix.contains("172.17.255.255".parse().unwrap()));
+        assert!(!prefix.contains("172.18.0.0".parse().unwrap()));
+        assert!(!prefix.contains("::ac11:304".parse().unwrap()));
     }
 
     #[test]

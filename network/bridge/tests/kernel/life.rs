@@ -243,3 +243,34 @@ fn a_network_is_added_to_the_rules_or_the_rules_are_made_again() {
         assert_eq!(talk_from(&b, &listen(&a, 80), "172.30.2.2:80"), None);
     });
 }
+
+#[test]
+fn a_network_in_which_the_host_or_its_router_lives_is_refused() {
+    on_a_host(|| {
+        let out = crate::world::outside();
+        output(&["ip", "route", "add", "default", "via", "203.0.113.2"]);
+        output(&["ip", "addr", "add", "10.0.1.5/16", "dev", "ext0"]);
+        output(&["ip", "route", "add", "10.9.0.0/16", "via", "10.0.7.7"]);
+        let driver = driver();
+        for (gateway, sentence) in [
+            ("203.0.113.200/25", None),
+            (
+                "203.0.113.100/24",
+                Some(
+                    "203.0.113.1, an address of the host or of its router, is within 203.0.113.100/24",
+                ),
+            ),
+            (
+                "10.0.7.1/24",
+                Some("10.0.7.7, an address of the host or of its router, is within 10.0.7.1/24"),
+            ),
+            ("10.0.8.1/24", None),
+            ("10.9.1.1/24", None),
+        ] {
+            let result = driver.ensure_bridge(&network("br0", &[gateway]));
+            let wanted = sentence.map(|sentence| format!("create bridge br0: {sentence}"));
+            assert_eq!(result.err().map(|error| error.to_string()), wanted, "{gateway}");
+        }
+        drop(out);
+    });
+}
