@@ -2,8 +2,8 @@
 //!
 //! The driver keeps nothing on disk. What it made carries its marks in the kernel (an alias on each bridge that also
 //! says how the network is to be filtered, a group on each veth, one nftables table), and a new driver adopts it from
-//! there. It never deletes a veth: the namespace's end takes it along, asynchronously, where deleting it by hand
-//! would wait for 30 ms.
+//! there. The end of a container takes its veths along, asynchronously, where deleting them by hand would wait for
+//! 30 ms: that is done only for a running container that is disconnected, and for strays.
 //!
 //! ```text
 //!                 host                                    │  sandbox (network namespace)
@@ -12,8 +12,8 @@
 //! ```
 //!
 //! Reading order: [`Network`] and [`Endpoint`] (what is wanted), [`Driver`] (ensure, remove, make sandboxes, connect
-//! and disconnect running ones, publish, adopt, reconcile), [`pool`] (namespaces prepared ahead), [`firewall`] (the rules, replaced atomically; published ports),
-//! [`host`] (forwarding), [`files`] (contents of `/etc/hosts` and `/etc/resolv.conf`, pure).
+//! and disconnect running ones, publish, adopt, reconcile), [`pool`] (namespaces prepared ahead), [`firewall`] (the
+//! rules, replaced atomically; published ports), [`host`] (forwarding), [`files`] (contents of `/etc/hosts` and `/etc/resolv.conf`, pure).
 //!
 //! A kernel without nftables has no bridge networks: that is said when the first one is made. There is no fallback to
 //! the iptables command.
