@@ -18,11 +18,19 @@ fn take(fds: Vec<OwnedFd>, fd: Fd) -> Result<OwnedFd, Failure> {
 }
 
 impl Workers {
-    async fn storage_done(&self, request: storage::Request, fds: Vec<OwnedFd>) -> Result<(), Failure> {
+    async fn storage_done(
+        &self,
+        request: storage::Request,
+        fds: Vec<OwnedFd>,
+    ) -> Result<(), Failure> {
         self.storage.call(request, fds).await.map(|_| ())
     }
 
-    pub(crate) async fn prepare(&self, key: SnapshotKey, parents: Vec<SnapshotKey>) -> Result<(), Failure> {
+    pub(crate) async fn prepare(
+        &self,
+        key: SnapshotKey,
+        parents: Vec<SnapshotKey>,
+    ) -> Result<(), Failure> {
         self.storage_done(storage::Request::Prepare { key, parents }, Vec::new()).await
     }
 
@@ -58,12 +66,21 @@ impl Workers {
         }
     }
 
-    pub(crate) async fn write_difference(&self, key: SnapshotKey, out: OwnedFd) -> Result<(), Failure> {
+    pub(crate) async fn write_difference(
+        &self,
+        key: SnapshotKey,
+        out: OwnedFd,
+    ) -> Result<(), Failure> {
         self.storage_done(storage::Request::DiffTar { key, out: Fd(0) }, vec![out]).await
     }
 
     /// `root`'s own descriptors are the first of `fds`, the tar's the last.
-    pub(crate) async fn export(&self, root: Root, mut fds: Vec<OwnedFd>, out: OwnedFd) -> Result<(), Failure> {
+    pub(crate) async fn export(
+        &self,
+        root: Root,
+        mut fds: Vec<OwnedFd>,
+        out: OwnedFd,
+    ) -> Result<(), Failure> {
         let position = Fd(u16::try_from(fds.len()).unwrap_or(u16::MAX));
         fds.push(out);
         self.storage_done(storage::Request::ExportTar { root, out: position }, fds).await
@@ -103,7 +120,8 @@ impl Workers {
     ) -> Result<(), Failure> {
         let position = Fd(u16::try_from(fds.len()).unwrap_or(u16::MAX));
         fds.push(archive);
-        let request = storage::Request::CopyIn { root, path, archive: position, options, limit: u64::MAX };
+        let request =
+            storage::Request::CopyIn { root, path, archive: position, options, limit: u64::MAX };
         self.storage_done(request, fds).await
     }
 
@@ -130,7 +148,8 @@ impl Workers {
         create_directory: bool,
         read_only: bool,
     ) -> Result<OwnedFd, Failure> {
-        let request = storage::Request::OpenHostPath { path: path.into(), create_directory, read_only };
+        let request =
+            storage::Request::OpenHostPath { path: path.into(), create_directory, read_only };
         match self.storage.call(request, Vec::new()).await? {
             (storage::Reply::Opened { file, .. }, fds) => take(fds, file),
             _ => odd("open host path"),
@@ -200,14 +219,23 @@ impl Workers {
         }
     }
 
-    pub(crate) async fn connect_task(&self, id: ContainerId, exec: Option<ExecId>) -> Result<OwnedFd, Failure> {
+    pub(crate) async fn connect_task(
+        &self,
+        id: ContainerId,
+        exec: Option<ExecId>,
+    ) -> Result<OwnedFd, Failure> {
         match self.task.call(task::Request::Connect { id, exec }, Vec::new()).await? {
             (task::Reply::Channel { channel }, fds) => take(fds, channel),
             _ => odd("connect to shim"),
         }
     }
 
-    pub(crate) async fn signal(&self, id: ContainerId, exec: Option<ExecId>, signal: i32) -> Result<(), Failure> {
+    pub(crate) async fn signal(
+        &self,
+        id: ContainerId,
+        exec: Option<ExecId>,
+        signal: i32,
+    ) -> Result<(), Failure> {
         self.task_done(task::Request::Signal { id, exec, signal }).await
     }
 
@@ -227,7 +255,11 @@ impl Workers {
         self.task_done(task::Request::Update { id, resources }).await
     }
 
-    pub(crate) async fn ps(&self, id: ContainerId, arguments: Vec<String>) -> Result<String, Failure> {
+    pub(crate) async fn ps(
+        &self,
+        id: ContainerId,
+        arguments: Vec<String>,
+    ) -> Result<String, Failure> {
         match self.task.call(task::Request::Top { id, arguments }, Vec::new()).await? {
             (task::Reply::Top { output }, _) => Ok(output),
             _ => odd("run ps"),
@@ -241,7 +273,11 @@ impl Workers {
         }
     }
 
-    pub(crate) async fn delete_task(&self, id: ContainerId, exec: Option<ExecId>) -> Result<(), Failure> {
+    pub(crate) async fn delete_task(
+        &self,
+        id: ContainerId,
+        exec: Option<ExecId>,
+    ) -> Result<(), Failure> {
         self.task_done(task::Request::Delete { id, exec }).await
     }
 
@@ -273,5 +309,8 @@ pub(crate) async fn ask_shim(
     request: shim::Request,
     fds: Vec<OwnedFd>,
 ) -> Result<(), Failure> {
-    channel.send(&request, fds).await.map_err(|error| Failure::conflict(format!("reach the shim: {error}")))
+    channel
+        .send(&request, fds)
+        .await
+        .map_err(|error| Failure::conflict(format!("reach the shim: {error}")))
 }

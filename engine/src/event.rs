@@ -15,7 +15,8 @@ const RING: usize = 1024;
 
 /// Now: nanoseconds since 1970.
 pub fn now() -> i64 {
-    let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
+    let now =
+        std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
     i64::try_from(now.as_nanos()).unwrap_or(i64::MAX)
 }
 
@@ -76,7 +77,13 @@ impl Bus {
     }
 
     /// Tells every listener that `action` happened to the object `id` of type `kind`, just now.
-    pub fn publish(&self, kind: &str, action: &str, id: &str, attributes: BTreeMap<String, String>) {
+    pub fn publish(
+        &self,
+        kind: &str,
+        action: &str,
+        id: &str,
+        attributes: BTreeMap<String, String>,
+    ) {
         let at = now();
         let event = Arc::new(Event {
             kind: kind.to_owned(),

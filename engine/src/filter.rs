@@ -61,7 +61,8 @@ impl Filters {
 
     /// The one value of a key that means yes or no; fails for another value or a second one.
     pub fn flag(&self, key: &str) -> Result<Option<bool>, Failure> {
-        let wrong = || Failure::invalid(format!("invalid filter '{key}={}'", self.get(key).join(",")));
+        let wrong =
+            || Failure::invalid(format!("invalid filter '{key}={}'", self.get(key).join(",")));
         match self.get(key) {
             [] => Ok(None),
             [one] => match one.as_str() {
@@ -113,8 +114,15 @@ pub fn instant(text: &str, now: i64) -> Option<i64> {
 
 /// Nanoseconds of a Go duration: numbers with a unit each.
 fn go_duration(text: &str) -> Option<i64> {
-    const UNITS: [(&str, f64); 7] =
-        [("ns", 1.0), ("us", 1e3), ("µs", 1e3), ("ms", 1e6), ("s", 1e9), ("m", 6e10), ("h", 3.6e12)];
+    const UNITS: [(&str, f64); 7] = [
+        ("ns", 1.0),
+        ("us", 1e3),
+        ("µs", 1e3),
+        ("ms", 1e6),
+        ("s", 1e9),
+        ("m", 6e10),
+        ("h", 3.6e12),
+    ];
     let mut rest = text.strip_prefix('+').unwrap_or(text);
     let mut total = 0.0;
     if rest.is_empty() {
@@ -142,13 +150,17 @@ mod tests {
 
     #[test]
     fn an_unknown_key_is_refused() {
-        assert_eq!(filters(&[("colour", &["red"])]).only(&["label"]).unwrap_err().message, "invalid filter 'colour'");
+        assert_eq!(
+            filters(&[("colour", &["red"])]).only(&["label"]).unwrap_err().message,
+            "invalid filter 'colour'"
+        );
         assert!(filters(&[("label", &["a"])]).only(&["label"]).is_ok());
     }
 
     #[test]
     fn labels_must_all_match_and_negated_ones_must_not() {
-        let labels = BTreeMap::from([("a".to_owned(), "1".to_owned()), ("b".to_owned(), String::new())]);
+        let labels =
+            BTreeMap::from([("a".to_owned(), "1".to_owned()), ("b".to_owned(), String::new())]);
         assert!(filters(&[("label", &["a=1", "b"])]).labels(&labels));
         assert!(!filters(&[("label", &["a=1", "c"])]).labels(&labels));
         assert!(!filters(&[("label!", &["a"])]).labels(&labels));

@@ -6,7 +6,7 @@
 //! Reading order: [`Config`] and [`Workers`] (what it is given), [`Engine`] ([`Engine::open`] brings the database and
 //! the kernel's truth together), [`container`] (one owner per container: state, actor, one file per verb),
 //! [`exec`], [`spec`](mod@spec) (from a container's configuration to the OCI specification, pure), [`network`]
-//! (addresses, hosts and resolv.conf), [`logs`], [`image`], [`system`], [`event`], [`store`].
+//! (addresses, legacy links), [`logs`], [`image`], [`system`], [`event`], [`store`].
 //!
 //! # On disk
 //!
@@ -51,3 +51,6 @@ pub use filter::Filters;
 pub use logs::LogStream;
 pub use open::{Engine, OpenError};
 pub use workers::Workers;
+
+#[cfg(test)]
+mod tests;

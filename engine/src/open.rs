@@ -77,10 +77,14 @@ impl Engine {
     pub async fn open(config: Config, workers: Workers) -> Result<Self, OpenError> {
         let directories = config.clone();
         let opened = tokio::task::spawn_blocking(move || open_stores(&directories)).await;
-        let (store, content) = opened.map_err(|_| spec::Failure::internal("open database: the engine is ending"))??;
+        let (store, content) = opened
+            .map_err(|_| spec::Failure::internal("open database: the engine is ending"))??;
         let kept = store.read()?.list(store::EVENTS)?;
-        let images =
-            images::Store::new(store.clone(), content, Arc::new(WorkerLayers::new(workers.storage.clone())));
+        let images = images::Store::new(
+            store.clone(),
+            content,
+            Arc::new(WorkerLayers::new(workers.storage.clone())),
+        );
         let engine = Self(Arc::new(Shared {
             facts: Facts::probe(),
             bridge: DefaultBridge::new(&config)?,

@@ -27,6 +27,9 @@ impl Actor {
             self.set_stopped_by_hand()?;
         }
         let sent = self.shared.workers.signal(self.id().clone(), None, signal).await;
+        if sent.is_ok() {
+            self.tell("kill", &[("signal", signal.to_string())]);
+        }
         if ends && self.view.state == State::Paused {
             // A frozen process does not die on cgroup v1 before it is thawed.
             self.shared.workers.thaw(self.id().clone()).await?;
@@ -71,12 +74,16 @@ impl Actor {
         let id = self.id().clone();
         match self.view.state {
             State::Running => {}
-            State::Paused => return Err(Failure::conflict(format!("container {id} is already paused"))),
+            State::Paused => {
+                return Err(Failure::conflict(format!("container {id} is already paused")));
+            }
             State::Restarting => return Err(restarting(id.as_str())),
             _ => return Err(self.not_running()),
         }
         let frozen = self.shared.workers.freeze(id.clone()).await;
-        frozen.map_err(|failure| Failure::new(failure.class, format!("cannot pause container {id}: {failure}")))?;
+        frozen.map_err(|failure| {
+            Failure::new(failure.class, format!("cannot pause container {id}: {failure}"))
+        })?;
         self.step(Step::Pause)?;
         self.publish();
         self.tell("pause", &[]);
@@ -90,7 +97,9 @@ impl Actor {
             return Err(Failure::internal(format!("Container {id} is not paused")));
         }
         let thawed = self.shared.workers.thaw(id.clone()).await;
-        thawed.map_err(|failure| Failure::new(failure.class, format!("Cannot unpause container {id}: {failure}")))?;
+        thawed.map_err(|failure| {
+            Failure::new(failure.class, format!("Cannot unpause container {id}: {failure}"))
+        })?;
         self.step(Step::Unpause)?;
         self.publish();
         self.tell("unpause", &[]);
@@ -107,12 +116,17 @@ impl Actor {
                 )));
             }
             State::Removing | State::Dead => {
-                return Err(Failure::conflict(format!("container {} is marked for removal", self.id())));
+                return Err(Failure::conflict(format!(
+                    "container {} is marked for removal",
+                    self.id()
+                )));
             }
             _ => {}
         }
         match &self.channel {
-            Some(channel) => ask_shim(channel, Request::Attach { attach, stream: Fd(0) }, vec![stream]).await?,
+            Some(channel) => {
+                ask_shim(channel, Request::Attach { attach, stream: Fd(0) }, vec![stream]).await?
+            }
             None => {
                 if self.pending.len() >= MOST_PENDING {
                     self.pending.remove(0);
@@ -139,14 +153,19 @@ impl Actor {
         live: Option<Box<spec::oci::Resources>>,
     ) -> Result<(), Failure> {
         if matches!(self.view.state, State::Removing | State::Dead) {
-            return Err(Failure::conflict(format!("container {} is marked for removal", self.id())));
+            return Err(Failure::conflict(format!(
+                "container {} is marked for removal",
+                self.id()
+            )));
         }
         let mut config = (*self.view.config).clone();
         (change.0)(&mut config)?;
         if let Some(resources) = live.filter(|_| self.view.state.has_process()) {
             self.shared.workers.update_task(self.id().clone(), resources).await?;
         }
-        store::change(&self.shared.store, |writer| writer.put(store::CONTAINERS, &config.id, &config))?;
+        store::change(&self.shared.store, |writer| {
+            writer.put(store::CONTAINERS, &config.id, &config)
+        })?;
         self.view.config = Arc::new(config);
         self.publish();
         Ok(())

@@ -63,7 +63,9 @@ pub(crate) enum Command {
 }
 
 /// A change to a configuration; one that fails changes nothing.
-pub(crate) struct Change(pub(crate) Box<dyn FnOnce(&mut ContainerConfig) -> Result<(), Failure> + Send>);
+pub(crate) struct Change(pub(crate) Box<Apply>);
+
+type Apply = dyn FnOnce(&mut ContainerConfig) -> Result<(), Failure> + Send;
 
 impl std::fmt::Debug for Change {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
@@ -151,13 +153,21 @@ impl Actor {
     async fn command(&mut self, command: Command) {
         match command {
             Command::Start(reply) => answer(reply, self.start_by_hand().await),
-            Command::Signal { signal, ends, reply } => answer(reply, self.signal(signal, ends).await),
+            Command::Signal { signal, ends, reply } => {
+                answer(reply, self.signal(signal, ends).await)
+            }
             Command::Disarm(reply) => answer(reply, self.disarm().await),
             Command::Pause(reply) => answer(reply, self.pause().await),
             Command::Unpause(reply) => answer(reply, self.unpause().await),
-            Command::Attach { attach, stream, reply } => answer(reply, self.attach(attach, stream).await),
-            Command::Resize { width, height, reply } => answer(reply, self.resize(width, height).await),
-            Command::Configure { change, live, reply } => answer(reply, self.configure(change, live).await),
+            Command::Attach { attach, stream, reply } => {
+                answer(reply, self.attach(attach, stream).await)
+            }
+            Command::Resize { width, height, reply } => {
+                answer(reply, self.resize(width, height).await)
+            }
+            Command::Configure { change, live, reply } => {
+                answer(reply, self.configure(change, live).await)
+            }
             Command::Remove { volumes, reply } => answer(reply, self.remove(volumes).await),
             Command::Touched => self.pristine = false,
             Command::Vanished => self.vanished().await,
@@ -196,7 +206,11 @@ impl Actor {
             Some(Event::Detached { by_keys: true, .. }) => self.tell("detach", &[]),
             Some(Event::Detached { .. }) => {}
             Some(Event::LogLost { bytes }) => {
-                tracing::warn!(container = self.id().as_str(), bytes, "output was lost: it could not be written");
+                tracing::warn!(
+                    container = self.id().as_str(),
+                    bytes,
+                    "output was lost: it could not be written"
+                );
             }
             None => Box::pin(self.channel_ended()).await,
         }
@@ -252,7 +266,12 @@ impl Actor {
 }
 
 /// Tells listeners what happened to a container: labels, image and name are among the attributes.
-pub(crate) fn tell(shared: &Shared, config: &ContainerConfig, action: &str, more: &[(&str, String)]) {
+pub(crate) fn tell(
+    shared: &Shared,
+    config: &ContainerConfig,
+    action: &str,
+    more: &[(&str, String)],
+) {
     let mut attributes: BTreeMap<String, String> = config.config.labels.clone().into_inner();
     if !config.config.image.is_empty() {
         attributes.insert("image".into(), config.config.image.clone());
@@ -287,7 +306,10 @@ async fn until(due: Option<Instant>) {
 
 impl Handle {
     /// Sends a command and waits for its answer; a container that does not answer is told so and blocks nobody else.
-    pub(crate) async fn ask<T>(&self, command: impl FnOnce(Reply<T>) -> Command) -> Result<T, Failure> {
+    pub(crate) async fn ask<T>(
+        &self,
+        command: impl FnOnce(Reply<T>) -> Command,
+    ) -> Result<T, Failure> {
         let (reply, answer) = oneshot::channel();
         let asked = async {
             if self.inbox.send(command(reply)).await.is_err() {

@@ -41,7 +41,8 @@ impl Engine {
                 return Err(Failure::conflict(text));
             }
             State::Removing => {
-                let text = format!("You cannot export container {} which is being removed", handle.id);
+                let text =
+                    format!("You cannot export container {} which is being removed", handle.id);
                 return Err(Failure::conflict(text));
             }
             _ => {}
@@ -64,7 +65,11 @@ impl Engine {
     }
 
     /// A tar of what lies at a path in a container; its entries begin with the path's last component.
-    pub async fn archive_get(&self, name: &str, path: &str) -> Result<(PathStat, TarStream), Failure> {
+    pub async fn archive_get(
+        &self,
+        name: &str,
+        path: &str,
+    ) -> Result<(PathStat, TarStream), Failure> {
         let stat = self.archive_stat(name, path).await?;
         let handle = self.0.containers.find(name)?;
         let (root, fds) = self.root(&handle).await?;
@@ -113,13 +118,17 @@ impl Engine {
                     self.0.workers.open_host_path(&mount.source, false, !mount.writable).await
                 }
                 MountKind::Volume => {
-                    let name = VolumeName::parse(&mount.name).map_err(|error| Failure::invalid(error.to_string()))?;
+                    let name = VolumeName::parse(&mount.name)
+                        .map_err(|error| Failure::invalid(error.to_string()))?;
                     self.0.workers.open_volume(name, None).await
                 }
             };
             match source {
                 Ok(fd) => {
-                    mounts.push((mount.destination.clone().into_bytes(), Fd(u16::try_from(fds.len()).unwrap_or(u16::MAX))));
+                    mounts.push((
+                        mount.destination.clone().into_bytes(),
+                        Fd(u16::try_from(fds.len()).unwrap_or(u16::MAX)),
+                    ));
                     fds.push(fd);
                 }
                 // A bind source that does not exist yet is made at the start.
@@ -139,7 +148,9 @@ pub(crate) fn pipe() -> Result<(OwnedFd, OwnedFd), Failure> {
 
 fn missing(failure: Failure, name: &str, path: &str) -> Failure {
     match failure.class {
-        Class::NotFound => Failure::not_found(format!("Could not find the file {path} in container {name}")),
+        Class::NotFound => {
+            Failure::not_found(format!("Could not find the file {path} in container {name}"))
+        }
         _ => failure,
     }
 }
@@ -148,12 +159,21 @@ fn missing(failure: Failure, name: &str, path: &str) -> Failure {
 fn writable(config: &ContainerConfig, path: &str) -> Result<(), Failure> {
     let path = clean_path(path);
     let holds = |destination: &str| {
-        path == destination || path.strip_prefix(destination).is_some_and(|rest| rest.starts_with('/'))
+        path == destination
+            || path.strip_prefix(destination).is_some_and(|rest| rest.starts_with('/'))
     };
-    let deepest = config.mounts.iter().filter(|mount| holds(&mount.destination)).max_by_key(|mount| mount.destination.len());
+    let deepest = config
+        .mounts
+        .iter()
+        .filter(|mount| holds(&mount.destination))
+        .max_by_key(|mount| mount.destination.len());
     match deepest {
-        Some(mount) if !mount.writable => Err(Failure::invalid("mounted volume is marked read-only")),
-        None if config.host.readonly_rootfs => Err(Failure::invalid("container rootfs is marked read-only")),
+        Some(mount) if !mount.writable => {
+            Err(Failure::invalid("mounted volume is marked read-only"))
+        }
+        None if config.host.readonly_rootfs => {
+            Err(Failure::invalid("container rootfs is marked read-only"))
+        }
         _ => Ok(()),
     }
 }

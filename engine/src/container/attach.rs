@@ -26,11 +26,13 @@ impl Engine {
         let view = handle.view();
         match view.state {
             State::Paused => {
-                let text = format!("container {name} is paused, unpause the container before attach");
+                let text =
+                    format!("container {name} is paused, unpause the container before attach");
                 return Err(Failure::conflict(text));
             }
             State::Restarting => {
-                let text = format!("container {name} is restarting, wait until the container is running");
+                let text =
+                    format!("container {name} is restarting, wait until the container is running");
                 return Err(Failure::conflict(text));
             }
             _ => {}
@@ -62,7 +64,8 @@ impl Engine {
         far: OwnedFd,
         options: AttachOptions,
     ) -> Result<(), Failure> {
-        let wanted = LogOptions { stdout: options.stdout, stderr: options.stderr, ..LogOptions::default() };
+        let wanted =
+            LogOptions { stdout: options.stdout, stderr: options.stderr, ..LogOptions::default() };
         let mut log = self.read_log(&handle, wanted, options.raw)?;
         let mut stream = to_tokio(far)?;
         tokio::spawn(async move {
@@ -72,9 +75,14 @@ impl Engine {
                 }
             }
             if let Some(stream) = stream.into_std().ok().filter(|_| options.stream) {
-                let attached = handle.ask(|reply| Command::Attach { attach, stream: stream.into(), reply }).await;
+                let attached = handle
+                    .ask(|reply| Command::Attach { attach, stream: stream.into(), reply })
+                    .await;
                 if let Err(failure) = attached {
-                    tracing::debug!(container = handle.id.as_str(), "attach after the log: {failure}");
+                    tracing::debug!(
+                        container = handle.id.as_str(),
+                        "attach after the log: {failure}"
+                    );
                 }
             }
         });
@@ -136,7 +144,10 @@ mod tests {
     fn detach_keys_are_read_in_dockers_spelling() {
         assert_eq!(detach_keys(None).unwrap(), [16, 17]);
         assert_eq!(detach_keys(Some("a,ctrl-[,ctrl-@")).unwrap(), [b'a', 27, 0]);
-        assert_eq!(detach_keys(Some("ctrl-")).unwrap_err().message, "Invalid detach keys (ctrl-) provided");
+        assert_eq!(
+            detach_keys(Some("ctrl-")).unwrap_err().message,
+            "Invalid detach keys (ctrl-) provided"
+        );
         assert!(detach_keys(Some("ab")).is_err());
     }
 }

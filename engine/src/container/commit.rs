@@ -16,15 +16,23 @@ use std::sync::mpsc;
 
 impl Engine {
     /// Makes an image of a container; its id.
-    pub async fn commit(&self, options: CommitOptions, config: Option<Config>) -> Result<String, Failure> {
+    pub async fn commit(
+        &self,
+        options: CommitOptions,
+        config: Option<Config>,
+    ) -> Result<String, Failure> {
         let handle = self.0.containers.find(&options.container)?;
         let view = handle.view();
         match view.state {
             State::Dead => {
-                return Err(Failure::conflict(format!("You cannot commit container {} which is Dead", handle.id)));
+                return Err(Failure::conflict(format!(
+                    "You cannot commit container {} which is Dead",
+                    handle.id
+                )));
             }
             State::Removing => {
-                let text = format!("You cannot commit container {} which is being removed", handle.id);
+                let text =
+                    format!("You cannot commit container {} which is being removed", handle.id);
                 return Err(Failure::conflict(text));
             }
             _ => {}
@@ -38,24 +46,35 @@ impl Engine {
             changes: options.changes.clone(),
             container: handle.id.to_string(),
             container_config: serde_json::to_value(own).map_err(|error| unreadable(&error))?,
-            created_by: std::iter::once(&view.config.path).chain(&view.config.args).cloned().collect::<Vec<_>>().join(" "),
+            created_by: std::iter::once(&view.config.path)
+                .chain(&view.config.args)
+                .cloned()
+                .collect::<Vec<_>>()
+                .join(" "),
             author: options.author.clone(),
             comment: options.comment.clone(),
             name: name(&options),
         };
-        let paused = options.pause && view.state == State::Running && handle.ask(Command::Pause).await.is_ok();
+        let paused = options.pause
+            && view.state == State::Running
+            && handle.ask(Command::Pause).await.is_ok();
         let image = self.commit_layer(&handle.id, commit).await;
         if paused {
             handle.ask(Command::Unpause).await?;
         }
         let id = image?.to_string();
-        let reference = name(&options).map(|(repo, tag)| format!("{repo}:{tag}")).unwrap_or_default();
+        let reference =
+            name(&options).map(|(repo, tag)| format!("{repo}:{tag}")).unwrap_or_default();
         let more = [("comment", options.comment), ("imageID", id.clone()), ("imageRef", reference)];
         tell(&self.0, &view.config, "commit", &more);
         Ok(id)
     }
 
-    async fn commit_layer(&self, id: &spec::ContainerId, commit: NewCommit) -> Result<Digest, Failure> {
+    async fn commit_layer(
+        &self,
+        id: &spec::ContainerId,
+        commit: NewCommit,
+    ) -> Result<Digest, Failure> {
         let (reader, writer) = pipe()?;
         let (told, outcome) = mpsc::channel();
         let (workers, key) = (self.0.workers.clone(), SnapshotKey::from(id));

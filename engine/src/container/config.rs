@@ -197,7 +197,9 @@ mod tests {
 
     #[test]
     fn clean_paths_stay_below_the_root() {
-        for (path, clean) in [("/", "/"), ("", "/"), ("/a//b/./c/", "/a/b/c"), ("/../../a/../b", "/b")] {
+        for (path, clean) in
+            [("/", "/"), ("", "/"), ("/a//b/./c/", "/a/b/c"), ("/../../a/../b", "/b")]
+        {
             assert_eq!(clean_path(path), clean);
         }
     }

@@ -19,7 +19,9 @@ impl Engine {
         let new = names::validate(new)?;
         let old = handle.view().config.name.clone();
         if old == new {
-            return Err(Failure::invalid("Renaming a container with the same name as its current name"));
+            return Err(Failure::invalid(
+                "Renaming a container with the same name as its current name",
+            ));
         }
         self.0.containers.reserve(&new, &handle.id)?;
         let name = new.clone();
@@ -59,7 +61,10 @@ impl Engine {
             validate::restart_policy(&policy.name, policy.maximum_retry_count)?;
         }
         let live = limits(&asked, &BlockDevices::new())?;
-        let live = Some(Box::new(spec::oci::Resources { block_io: live.block_io.filter(|io| io.weight.is_some()), ..live }));
+        let live = Some(Box::new(spec::oci::Resources {
+            block_io: live.block_io.filter(|io| io.weight.is_some()),
+            ..live
+        }));
         let change = Change(Box::new(move |config| {
             apply(&mut config.host, &asked)?;
             if policy.name.is_empty() {
@@ -103,24 +108,36 @@ fn changes(body: &UpdateBody) -> HostConfig {
 fn apply(host: &mut HostConfig, asked: &HostConfig) -> Result<(), Failure> {
     let conflict = |text: &str| Err(Failure::invalid(text));
     if host.nano_cpus > 0 && asked.cpu_period > 0 {
-        return conflict("Conflicting options: CPU Period cannot be updated as NanoCPUs has already been set");
+        return conflict(
+            "Conflicting options: CPU Period cannot be updated as NanoCPUs has already been set",
+        );
     }
     if host.nano_cpus > 0 && asked.cpu_quota > 0 {
-        return conflict("Conflicting options: CPU Quota cannot be updated as NanoCPUs has already been set");
+        return conflict(
+            "Conflicting options: CPU Quota cannot be updated as NanoCPUs has already been set",
+        );
     }
     if asked.nano_cpus > 0 && host.cpu_period > 0 {
-        return conflict("Conflicting options: Nano CPUs cannot be updated as CPU Period has already been set");
+        return conflict(
+            "Conflicting options: Nano CPUs cannot be updated as CPU Period has already been set",
+        );
     }
     if asked.nano_cpus > 0 && host.cpu_quota > 0 {
-        return conflict("Conflicting options: Nano CPUs cannot be updated as CPU Quota has already been set");
+        return conflict(
+            "Conflicting options: Nano CPUs cannot be updated as CPU Quota has already been set",
+        );
     }
     let memory = if asked.memory != 0 { asked.memory } else { host.memory };
     let swap = if asked.memory_swap != 0 { asked.memory_swap } else { host.memory_swap };
     if asked.memory != 0 && swap > 0 && memory > swap {
-        return conflict("Memory limit should be smaller than already set memoryswap limit, update the memoryswap at the same time");
+        return conflict(
+            "Memory limit should be smaller than already set memoryswap limit, update the memoryswap at the same time",
+        );
     }
     if memory == 0 && asked.memory_swap > 0 {
-        return conflict("You should always set the Memory limit when using Memoryswap limit, see usage");
+        return conflict(
+            "You should always set the Memory limit when using Memoryswap limit, see usage",
+        );
     }
     let set = |own: &mut i64, asked: i64| {
         if asked != 0 {
@@ -158,21 +175,40 @@ mod tests {
 
     #[test]
     fn what_is_not_set_stays() {
-        let mut host = HostConfig { memory: 64 << 20, memory_swap: 128 << 20, cpu_shares: 5, ..HostConfig::default() };
-        let body: UpdateBody = serde_json::from_str(r#"{"Memory":33554432,"PidsLimit":0}"#).unwrap();
+        let mut host = HostConfig {
+            memory: 64 << 20,
+            memory_swap: 128 << 20,
+            cpu_shares: 5,
+            ..HostConfig::default()
+        };
+        let body: UpdateBody =
+            serde_json::from_str(r#"{"Memory":33554432,"PidsLimit":0}"#).unwrap();
         apply(&mut host, &changes(&body)).unwrap();
-        assert_eq!((host.memory, host.memory_swap, host.cpu_shares, host.pids_limit), (32 << 20, 128 << 20, 5, None));
+        assert_eq!(
+            (host.memory, host.memory_swap, host.cpu_shares, host.pids_limit),
+            (32 << 20, 128 << 20, 5, None)
+        );
     }
 
     #[test]
     fn a_contradiction_to_what_was_set_before_is_refused() {
-        let mut host = HostConfig { nano_cpus: 1, memory: 64 << 20, memory_swap: 65 << 20, ..HostConfig::default() };
+        let mut host = HostConfig {
+            nano_cpus: 1,
+            memory: 64 << 20,
+            memory_swap: 65 << 20,
+            ..HostConfig::default()
+        };
         let asked = HostConfig { cpu_quota: 5000, ..HostConfig::default() };
         assert_eq!(
             apply(&mut host, &asked).unwrap_err().message,
             "Conflicting options: CPU Quota cannot be updated as NanoCPUs has already been set"
         );
         let asked = HostConfig { memory: 1 << 30, ..HostConfig::default() };
-        assert!(apply(&mut host, &asked).unwrap_err().message.starts_with("Memory limit should be smaller"));
+        assert!(
+            apply(&mut host, &asked)
+                .unwrap_err()
+                .message
+                .starts_with("Memory limit should be smaller")
+        );
     }
 }

@@ -17,7 +17,6 @@ use api_types::container::{Config, CreateBody, CreateReply};
 use metadata::Read;
 use serde::Deserialize;
 use spec::{Class, ContainerId, Failure, Platform, SnapshotKey, VolumeName};
-use std::collections::BTreeMap;
 use std::sync::Arc;
 
 /// How many fresh names are tried.
@@ -44,8 +43,10 @@ impl Engine {
         let image = shared.images.resolve(&body.config.image)?;
         let keep = shared.images.keep(&image).await?;
         check_platform(platform.as_deref(), &image.platform, &mut warnings)?;
-        let document: ImageDocument = serde_json::from_slice(&shared.images.config_bytes(&image.id)?)
-            .map_err(|error| Failure::internal(format!("read the configuration of image {}: {error}", image.id)))?;
+        let document: ImageDocument =
+            serde_json::from_slice(&shared.images.config_bytes(&image.id)?).map_err(|error| {
+                Failure::internal(format!("read the configuration of image {}: {error}", image.id))
+            })?;
         merge::merge(&mut body.config, &document.config.unwrap_or_default())?;
         shared_modes(shared, &mut body)?;
         let pin = ImagePin {
@@ -71,20 +72,32 @@ impl Engine {
     async fn resolve_mounts(&self, body: &CreateBody) -> Result<Mounts, Failure> {
         let shared = &self.0;
         let mut fresh = Vec::new();
-        let most = body.config.volumes.len() + body.host_config.binds.len() + body.host_config.mounts.len();
+        let most = body.config.volumes.len()
+            + body.host_config.binds.len()
+            + body.host_config.mounts.len();
         for _ in 0..most {
             fresh.push(ids::fresh()?);
         }
         let mounts_of = |name: &str| {
-            let view = shared.containers.find(name).map_err(|failure| Failure::invalid(failure.message))?.view();
+            let view = shared
+                .containers
+                .find(name)
+                .map_err(|failure| Failure::invalid(failure.message))?
+                .view();
             Ok(view.config.mounts.clone())
         };
-        let mounts =
-            mounts::resolve(&body.config, &body.host_config, mounts_of, || fresh.pop().unwrap_or_default())?;
+        let mounts = mounts::resolve(&body.config, &body.host_config, mounts_of, || {
+            fresh.pop().unwrap_or_default()
+        })?;
         for source in &mounts.sources_to_check {
-            shared.workers.open_host_path(source, false, true).await.map_err(|failure| match failure.class {
-                Class::NotFound => mounts::mount_failure("bind", &format!("bind source path does not exist: {source}")),
-                _ => failure,
+            shared.workers.open_host_path(source, false, true).await.map_err(|failure| {
+                match failure.class {
+                    Class::NotFound => mounts::mount_failure(
+                        "bind",
+                        &format!("bind source path does not exist: {source}"),
+                    ),
+                    _ => failure,
+                }
             })?;
         }
         Ok(mounts)
@@ -128,7 +141,10 @@ impl Engine {
                 Ok(()) => Ok(()),
                 Err(failure) => {
                     if let Err(undo) = finish_removal(&shared, &id, intent, true).await {
-                        tracing::warn!(container = id.as_str(), "undo a create that failed: {undo}");
+                        tracing::warn!(
+                            container = id.as_str(),
+                            "undo a create that failed: {undo}"
+                        );
                     }
                     Err(failure)
                 }
@@ -141,7 +157,11 @@ impl Engine {
     }
 }
 
-async fn make_all(shared: &Arc<Shared>, config: ContainerConfig, volumes: &[WantedVolume]) -> Result<(), Failure> {
+async fn make_all(
+    shared: &Arc<Shared>,
+    config: ContainerConfig,
+    volumes: &[WantedVolume],
+) -> Result<(), Failure> {
     let key = SnapshotKey::from(&config.id);
     let snapshot = shared.workers.prepare(key, config.image.layers.clone());
     let volumes = async {
@@ -185,12 +205,11 @@ pub(crate) async fn ensure_volume(shared: &Shared, wanted: &WantedVolume) -> Res
         return Ok(());
     }
     shared.workers.create_volume(name.clone()).await?;
-    let fresh = name.as_str().len() == 64 && wanted.labels.is_empty();
-    let labels = if fresh {
-        Some(BTreeMap::from([(ANONYMOUS_LABEL.to_owned(), String::new())]))
-    } else {
-        Some(wanted.labels.clone()).filter(|labels| !labels.is_empty())
-    };
+    let mut labels = wanted.labels.clone();
+    if wanted.anonymous {
+        labels.insert(ANONYMOUS_LABEL.to_owned(), String::new());
+    }
+    let labels = Some(labels).filter(|labels| !labels.is_empty());
     let record = VolumeRecord { created: event::now(), labels, options: None };
     store::change(&shared.store, |writer| writer.put(store::VOLUMES, &name, &record))?;
     let driver = [("driver".to_owned(), "local".to_owned())];
@@ -209,7 +228,8 @@ fn config(
 ) -> ContainerConfig {
     let (mut config, mut host) = (body.config, body.host_config);
     if config.hostname.is_empty() {
-        let of_host = Mode::of(&host.network_mode) == Mode::Host || Mode::of(&host.uts_mode) == Mode::Host;
+        let of_host =
+            Mode::of(&host.network_mode) == Mode::Host || Mode::of(&host.uts_mode) == Mode::Host;
         let of_other = matches!(Mode::of(&host.network_mode), Mode::Container(_));
         config.hostname = match (of_host, of_other) {
             (true, _) => shared.facts.hostname.clone(),
@@ -236,7 +256,10 @@ fn config(
         args,
         config,
         host,
-        endpoints: endpoints.into_iter().filter_map(|(name, settings)| Some((name, settings?))).collect(),
+        endpoints: endpoints
+            .into_iter()
+            .filter_map(|(name, settings)| Some((name, settings?)))
+            .collect(),
         mounts: mounts.by_destination.values().cloned().collect::<Vec<Mount>>(),
     }
 }
@@ -262,7 +285,11 @@ fn shared_modes(shared: &Shared, body: &mut CreateBody) -> Result<(), Failure> {
 }
 
 /// A platform that was asked for must be the image's; otherwise another one than the host's is only a warning.
-fn check_platform(asked: Option<&str>, image: &Platform, warnings: &mut Vec<String>) -> Result<(), Failure> {
+fn check_platform(
+    asked: Option<&str>,
+    image: &Platform,
+    warnings: &mut Vec<String>,
+) -> Result<(), Failure> {
     let host = Platform::host();
     let Some(asked) = asked.filter(|asked| !asked.is_empty()) else {
         if image.os != host.os || image.architecture != host.architecture {

@@ -24,7 +24,9 @@ impl Directory {
     /// Makes it; no error when it exists.
     pub(crate) fn create(&self) -> Result<(), Failure> {
         match DirBuilder::new().mode(0o710).create(&self.path) {
-            Err(error) if error.kind() != io::ErrorKind::AlreadyExists => Err(self.failed("make", &error)),
+            Err(error) if error.kind() != io::ErrorKind::AlreadyExists => {
+                Err(self.failed("make", &error))
+            }
             _ => Ok(()),
         }
     }
@@ -32,7 +34,9 @@ impl Directory {
     /// Removes it with all that is in it; no error when it is gone.
     pub(crate) fn remove(&self) -> Result<(), Failure> {
         match std::fs::remove_dir_all(&self.path) {
-            Err(error) if error.kind() != io::ErrorKind::NotFound => Err(self.failed("remove", &error)),
+            Err(error) if error.kind() != io::ErrorKind::NotFound => {
+                Err(self.failed("remove", &error))
+            }
             _ => Ok(()),
         }
     }
@@ -51,7 +55,12 @@ impl Directory {
     pub(crate) fn write(&self, name: &str, content: &str) -> Result<(), Failure> {
         let write = || {
             let mut options = File::options();
-            options.write(true).create(true).truncate(true).mode(0o644).custom_flags(libc::O_NOFOLLOW | libc::O_CLOEXEC);
+            options
+                .write(true)
+                .create(true)
+                .truncate(true)
+                .mode(0o644)
+                .custom_flags(libc::O_NOFOLLOW | libc::O_CLOEXEC);
             options.open(self.file(name))?.write_all(content.as_bytes())
         };
         write().map_err(|error| self.failed("write a file in", &error))

@@ -35,13 +35,19 @@ impl Actor {
         // Running and Paused always have this step.
         self.step(Step::End { again: pause.is_some() }).ok();
         let saved = self.save_outcome();
-        self.tell("die", &[("execDuration", took.as_secs().to_string()), ("exitCode", exit.code.to_string())]);
+        self.tell(
+            "die",
+            &[("execDuration", took.as_secs().to_string()), ("exitCode", exit.code.to_string())],
+        );
         self.publish();
         match saved {
             // Only what is written down may be forgotten by the shim.
             Ok(()) => self.acknowledge().await,
             Err(failure) => {
-                tracing::error!(container = self.id().as_str(), "an exit was not written down: {failure}");
+                tracing::error!(
+                    container = self.id().as_str(),
+                    "an exit was not written down: {failure}"
+                );
             }
         }
         self.clean_up().await;
@@ -50,7 +56,8 @@ impl Actor {
         }
         self.tell_network("disconnect");
         volume_events(&self.shared, &self.view.config, "unmount");
-        if self.view.config.host.auto_remove && self.view.state == State::Exited
+        if self.view.config.host.auto_remove
+            && self.view.state == State::Exited
             && let Err(failure) = self.remove(true).await
         {
             tracing::error!(container = self.id().as_str(), "automatic removal failed: {failure}");
@@ -69,7 +76,9 @@ impl Actor {
         self.channel = None;
         match self.shared.workers.delete_task(self.id().clone(), None).await {
             Ok(()) => self.task_left = false,
-            Err(failure) => tracing::warn!(container = self.id().as_str(), "clean up after the end: {failure}"),
+            Err(failure) => {
+                tracing::warn!(container = self.id().as_str(), "clean up after the end: {failure}")
+            }
         }
     }
 
@@ -89,7 +98,9 @@ impl Actor {
             }
             Ok(None) => self.ended(Exit { code: KILLED, oom_killed: false, at: now() }).await,
             // The task worker does not answer: it will be asked again when it is back.
-            Err(failure) => tracing::warn!(container = self.id().as_str(), "look for the task: {failure}"),
+            Err(failure) => {
+                tracing::warn!(container = self.id().as_str(), "look for the task: {failure}")
+            }
         }
     }
 
@@ -101,11 +112,14 @@ impl Actor {
     async fn reconnect(&mut self) {
         let connected = self.shared.workers.connect_task(self.id().clone(), None).await;
         let channel = connected.and_then(|socket| {
-            transport::Channel::new(socket).map_err(|error| Failure::internal(format!("connect to shim: {error}")))
+            transport::Channel::new(socket)
+                .map_err(|error| Failure::internal(format!("connect to shim: {error}")))
         });
         match channel {
             Ok(channel) => self.channel = Some(channel),
-            Err(failure) => tracing::warn!(container = self.id().as_str(), "connect to shim again: {failure}"),
+            Err(failure) => {
+                tracing::warn!(container = self.id().as_str(), "connect to shim again: {failure}")
+            }
         }
     }
 

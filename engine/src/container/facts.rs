@@ -68,7 +68,8 @@ impl Facts {
 
     /// Looks at this host.
     pub fn probe() -> Self {
-        let text = |path: &str| std::fs::read_to_string(path).map(|text| text.trim().to_owned()).ok();
+        let text =
+            |path: &str| std::fs::read_to_string(path).map(|text| text.trim().to_owned()).ok();
         let mut facts = Self::everything();
         if let Some(name) = text("/proc/sys/kernel/hostname") {
             facts.hostname = name;

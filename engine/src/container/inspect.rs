@@ -64,7 +64,11 @@ fn inspect(shared: &Shared, view: &View) -> Inspect {
         resolv_conf_path: path("resolv.conf"),
         hostname_path: path("hostname"),
         hosts_path: path("hosts"),
-        log_path: if logged { directory.file(&directory.log_name()).to_string_lossy().into_owned() } else { String::new() },
+        log_path: if logged {
+            directory.file(&directory.log_name()).to_string_lossy().into_owned()
+        } else {
+            String::new()
+        },
         name: format!("/{}", config.name),
         restart_count: i64::from(view.outcome.restarts),
         driver: STORAGE_DRIVER.into(),
@@ -73,7 +77,7 @@ fn inspect(shared: &Shared, view: &View) -> Inspect {
         graph_driver: Some(DriverData { data: Map::default(), name: STORAGE_DRIVER.into() }),
         mounts: mounts(shared, config),
         config: config.config.clone(),
-        network_settings: network_settings(shared, view),
+        network_settings: network_settings(view),
         ..Inspect::default()
     }
 }
@@ -104,7 +108,12 @@ fn state(view: &View) -> ShownState {
 
 /// The mounts that the API lists, in the order of their destinations.
 pub(super) fn mounts(shared: &Shared, config: &ContainerConfig) -> Vec<MountPoint> {
-    config.mounts.iter().filter(|mount| !mount.from_tmpfs_map).map(|mount| mount_point(shared, mount)).collect()
+    config
+        .mounts
+        .iter()
+        .filter(|mount| !mount.from_tmpfs_map)
+        .map(|mount| mount_point(shared, mount))
+        .collect()
 }
 
 fn mount_point(shared: &Shared, mount: &Mount) -> MountPoint {
@@ -125,8 +134,9 @@ fn mount_point(shared: &Shared, mount: &Mount) -> MountPoint {
     }
 }
 
-fn network_settings(shared: &Shared, view: &View) -> NetworkSettings {
-    let mut settings = NetworkSettings { ports: Map::empty(), networks: networks(shared, view), ..Default::default() };
+fn network_settings(view: &View) -> NetworkSettings {
+    let mut settings =
+        NetworkSettings { ports: Map::empty(), networks: networks(view), ..Default::default() };
     if view.state.has_process() {
         if view.config.network_mode() == Mode::Own {
             for port in view.config.config.exposed_ports.keys() {
@@ -142,11 +152,11 @@ fn network_settings(shared: &Shared, view: &View) -> NetworkSettings {
 }
 
 /// The networks that the API lists.
-pub(super) fn networks(shared: &Shared, view: &View) -> Map<EndpointSettings> {
+pub(super) fn networks(view: &View) -> Map<EndpointSettings> {
     let config = &view.config;
     let Some(name) = config.network_name() else { return Map::empty() };
     let asked = config.endpoints.get(name).cloned().unwrap_or_default();
-    let mut shown = EndpointSettings { network_id: network_id(&shared.config, name), ..asked };
+    let mut shown = EndpointSettings { network_id: network_id(name).to_owned(), ..asked };
     if let Some(plugged) = view.outcome.endpoint.as_ref().filter(|_| view.state.has_process()) {
         shown.endpoint_id.clone_from(&plugged.id);
         shown.gateway = plugged.gateway.to_string();
@@ -154,8 +164,7 @@ pub(super) fn networks(shared: &Shared, view: &View) -> Map<EndpointSettings> {
         shown.ip_prefix_len = plugged.prefix;
         shown.mac_address = plugged.mac_text();
     } else if !view.state.has_process() {
-        (shown.mac_address, shown.network_id) = (String::new(), String::new());
-        shown.network_id = network_id(&shared.config, name);
+        shown.mac_address.clear();
     }
     Map::from_iter([(name.to_owned(), shown)])
 }

@@ -2,12 +2,13 @@
 
 use super::config::{ContainerConfig, Mode, MountKind};
 use super::directory::Directory;
+use super::host_files;
 use super::live::Plugged;
 use super::logging::{self, Driver};
 use super::security::{self, Security};
 use super::user;
 use crate::calls;
-use crate::network::{files, links};
+use crate::network::links;
 use crate::open::Shared;
 use crate::spec::build::{Built, Input, build};
 use crate::spec::devices::Wanted;
@@ -57,11 +58,13 @@ pub(crate) async fn launch(
 ) -> Result<Launched, Failure> {
     let security = security::parse(&config.host.security_opt, shared.config.no_new_privileges)?;
     let around = surroundings(shared, config)?;
-    write_files(shared, config, plugged, &around)?;
+    host_files::write(shared, config, plugged, &around.hostname, &around.linked)?;
     let linked: Vec<String> =
         around.linked.iter().flat_map(|linked| links::variables(&config.name, linked)).collect();
-    let (parts, netns) =
-        tokio::try_join!(Box::pin(parts(shared, config, pristine)), Box::pin(sandbox(shared, config, plugged)))?;
+    let (parts, netns) = tokio::try_join!(
+        Box::pin(parts(shared, config, pristine)),
+        Box::pin(sandbox(shared, config, plugged))
+    )?;
     let built = build(Input {
         config,
         security: &security,
@@ -84,7 +87,8 @@ pub(crate) async fn launch(
         joins: joins(&built)?,
         seccomp: filter(shared, config, security)?,
         cgroup_parent: parent(shared, config),
-        init: Mode::of(&config.host.pid_mode) == Mode::Own && config.host.init.unwrap_or(shared.config.init),
+        init: Mode::of(&config.host.pid_mode) == Mode::Own
+            && config.host.init.unwrap_or(shared.config.init),
         stdio: stdio(config),
         log: log(shared, config, &mut fds)?,
         attaches: attaches.into_iter().map(|(attach, stream)| (attach, fds.add(stream))).collect(),
@@ -107,7 +111,11 @@ impl Descriptors {
     }
 }
 
-async fn parts(shared: &Shared, config: &ContainerConfig, pristine: bool) -> Result<Parts, Failure> {
+async fn parts(
+    shared: &Shared,
+    config: &ContainerConfig,
+    pristine: bool,
+) -> Result<Parts, Failure> {
     let key = SnapshotKey::from(&config.id);
     let (rootfs, (user, home), devices) = tokio::try_join!(
         shared.workers.mount(key.clone()),
@@ -120,11 +128,16 @@ async fn parts(shared: &Shared, config: &ContainerConfig, pristine: bool) -> Res
         sources.push(match mount.kind {
             MountKind::Tmpfs => None,
             MountKind::Bind => Some(
-                shared.workers.open_host_path(&mount.source, mount.create_source, !mount.writable).await?,
+                shared
+                    .workers
+                    .open_host_path(&mount.source, mount.create_source, !mount.writable)
+                    .await?,
             ),
             MountKind::Volume => {
-                let name = VolumeName::parse(&mount.name).map_err(|error| Failure::invalid(error.to_string()))?;
-                let copy_up = mount.copy_up.then(|| (key.clone(), mount.destination.clone().into_bytes()));
+                let name = VolumeName::parse(&mount.name)
+                    .map_err(|error| Failure::invalid(error.to_string()))?;
+                let copy_up =
+                    mount.copy_up.then(|| (key.clone(), mount.destination.clone().into_bytes()));
                 Some(shared.workers.open_volume(name, copy_up).await?)
             }
         });
@@ -133,8 +146,13 @@ async fn parts(shared: &Shared, config: &ContainerConfig, pristine: bool) -> Res
     Ok(Parts { rootfs, sources, user, home, devices, host_devices, block_devices })
 }
 
-async fn resolve_user(shared: &Shared, config: &ContainerConfig, pristine: bool) -> Result<(User, String), Failure> {
-    let files = user::of_stopped(shared, &config.image.id, SnapshotKey::from(&config.id), pristine).await?;
+async fn resolve_user(
+    shared: &Shared,
+    config: &ContainerConfig,
+    pristine: bool,
+) -> Result<(User, String), Failure> {
+    let files =
+        user::of_stopped(shared, &config.image.id, SnapshotKey::from(&config.id), pristine).await?;
     let user = files.resolve(&config.config.user, &config.host.group_add)?;
     Ok((user, files.home(&config.config.user).unwrap_or_else(|| "/".into())))
 }
@@ -146,8 +164,11 @@ async fn look_up_devices(
     let host = &config.host;
     let mut wanted = Vec::new();
     for mapping in &host.devices {
-        let in_container =
-            if mapping.path_in_container.is_empty() { &mapping.path_on_host } else { &mapping.path_in_container };
+        let in_container = if mapping.path_in_container.is_empty() {
+            &mapping.path_on_host
+        } else {
+            &mapping.path_in_container
+        };
         let found = shared.workers.host_devices(&mapping.path_on_host).await.map_err(|failure| {
             let path = &mapping.path_on_host;
             Failure::new(failure.class, format!("error gathering device information while adding custom device {path:?}: {failure}"))
@@ -181,7 +202,8 @@ async fn sandbox(
 ) -> Result<Option<OwnedFd>, Failure> {
     match config.network_mode() {
         Mode::Own | Mode::None => {
-            let endpoints = plugged.map(|plugged| shared.bridge.endpoint(plugged)).into_iter().collect();
+            let endpoints =
+                plugged.map(|plugged| shared.bridge.endpoint(plugged)).into_iter().collect();
             let sysctls = crate::spec::build::net_sysctls(config);
             shared.workers.create_sandbox(endpoints, sysctls).await.map(Some)
         }
@@ -196,7 +218,10 @@ fn surroundings(shared: &Shared, config: &ContainerConfig) -> Result<Surrounding
         let handle = shared.containers.find(other)?;
         let view = handle.view();
         if !view.state.has_process() {
-            return Err(Failure::conflict(format!("cannot join container {other}: container {} is not running", handle.id)));
+            return Err(Failure::conflict(format!(
+                "cannot join container {other}: container {} is not running",
+                handle.id
+            )));
         }
     }
     if let Mode::Container(other) = config.network_mode() {
@@ -208,7 +233,8 @@ fn surroundings(shared: &Shared, config: &ContainerConfig) -> Result<Surrounding
             return Err(Failure::invalid(format!("bad format for links: {text}")));
         };
         let view = shared.containers.find(name)?.view();
-        let Some(plugged) = view.outcome.endpoint.as_ref().filter(|_| view.state.has_process()) else {
+        let Some(plugged) = view.outcome.endpoint.as_ref().filter(|_| view.state.has_process())
+        else {
             return Err(Failure::invalid(format!(
                 "Cannot link to a non running container: /{name} AS /{}/{alias}",
                 config.name
@@ -224,55 +250,6 @@ fn surroundings(shared: &Shared, config: &ContainerConfig) -> Result<Surrounding
         });
     }
     Ok(Surroundings { hostname, linked })
-}
-
-/// Writes the three files; a container in another's network uses the other's.
-fn write_files(
-    shared: &Shared,
-    config: &ContainerConfig,
-    plugged: Option<&Plugged>,
-    around: &Surroundings,
-) -> Result<(), Failure> {
-    let mode = config.network_mode();
-    if matches!(mode, Mode::Container(_)) {
-        return Ok(());
-    }
-    let directory = Directory::of(&shared.config, &config.id);
-    directory.write("hostname", &format!("{}\n", around.hostname))?;
-    let mut lines: Vec<(String, String)> = Vec::new();
-    for extra in &config.host.extra_hosts {
-        if let Some((name, address)) = extra.split_once(':') {
-            let gateway = shared.bridge.gateway().0.to_string();
-            let bare = address.trim_start_matches('[').trim_end_matches(']');
-            let address = if address == "host-gateway" { gateway } else { bare.to_owned() };
-            lines.push((address, name.to_owned()));
-        }
-    }
-    lines.extend(around.linked.iter().map(links::line));
-    if let Some(plugged) = plugged {
-        lines.push(files::own_line(plugged.address, &around.hostname, &config.config.domainname));
-    }
-    let hosts = match mode {
-        Mode::Host if lines.is_empty() => std::fs::read_to_string("/etc/hosts").unwrap_or_else(|_| files::hosts(&[])),
-        _ => files::hosts(&lines),
-    };
-    directory.write("hosts", &hosts)?;
-    directory.write("resolv.conf", &resolv_conf(shared, config, mode))
-}
-
-fn resolv_conf(shared: &Shared, config: &ContainerConfig, mode: Mode<'_>) -> String {
-    let own = |list: &api_types::List<String>, engine: Vec<String>| {
-        if list.is_empty() { engine } else { list.to_vec() }
-    };
-    let engine = &shared.config;
-    let wanted = files::Wanted {
-        servers: own(&config.host.dns, engine.dns.iter().map(ToString::to_string).collect()),
-        search: own(&config.host.dns_search, engine.dns_search.clone()),
-        options: own(&config.host.dns_options, engine.dns_options.clone()),
-    };
-    // Without access to the host's file the container gets the public servers, as on a host that has none.
-    let host = std::fs::read_to_string("/etc/resolv.conf").unwrap_or_default();
-    files::resolv_conf(&host, &wanted, mode != Mode::Host)
 }
 
 /// A descriptor for each mount that has a source.
@@ -305,14 +282,19 @@ async fn sources(
 
 fn joins(built: &Built) -> Result<Vec<Join>, Failure> {
     let join = |(kind, other): &(messages::task::Namespace, String)| {
-        let container = ContainerId::parse(other).map_err(|error| Failure::invalid(error.to_string()))?;
+        let container =
+            ContainerId::parse(other).map_err(|error| Failure::invalid(error.to_string()))?;
         Ok(Join { kind: *kind, container })
     };
     built.joins.iter().map(join).collect()
 }
 
 /// The system call filter: the container's, none for a privileged one, else the engine's default.
-fn filter(shared: &Shared, config: &ContainerConfig, security: Security) -> Result<Seccomp, Failure> {
+fn filter(
+    shared: &Shared,
+    config: &ContainerConfig,
+    security: Security,
+) -> Result<Seccomp, Failure> {
     match security.seccomp {
         _ if config.host.privileged => Ok(Seccomp::Unconfined),
         Some(own) => Ok(own),
@@ -328,11 +310,13 @@ pub(crate) fn exec_filter(shared: &Shared, config: &ContainerConfig) -> Result<S
 fn parent(shared: &Shared, config: &ContainerConfig) -> Option<String> {
     let own = Some(config.host.cgroup_parent.clone()).filter(|parent| !parent.is_empty());
     let parent = own.or_else(|| shared.config.cgroup_parent.clone())?;
-    Some(super::config::clean_path(&parent).trim_start_matches('/').to_owned()).filter(|parent| !parent.is_empty())
+    Some(super::config::clean_path(&parent).trim_start_matches('/').to_owned())
+        .filter(|parent| !parent.is_empty())
 }
 
 fn stdio(config: &ContainerConfig) -> Stdio {
-    let [height, width] = config.host.console_size.map(|size| u16::try_from(size).unwrap_or(u16::MAX));
+    let [height, width] =
+        config.host.console_size.map(|size| u16::try_from(size).unwrap_or(u16::MAX));
     Stdio {
         terminal: config.config.tty.then_some((width, height)),
         open_stdin: config.config.open_stdin,

@@ -54,9 +54,13 @@ impl Engine {
             || limited.is_some()
             || options.filters.has("status")
             || options.filters.has("exited");
-        let mut views: Vec<Arc<View>> = self.0.containers.all().iter().map(|handle| handle.view()).collect();
-        views.retain(|view| !view.removed && (all || view.state.is_active()) && query.matches(&self.0, view));
-        views.sort_by(|a, b| b.config.created.cmp(&a.config.created).then_with(|| b.config.id.cmp(&a.config.id)));
+        let mut views: Vec<Arc<View>> =
+            self.0.containers.all().iter().map(|handle| handle.view()).collect();
+        views
+            .retain(|view| !view.removed && (all || view.state.is_active()) && query.matches(view));
+        views.sort_by(|a, b| {
+            b.config.created.cmp(&a.config.created).then_with(|| b.config.id.cmp(&a.config.id))
+        });
         views.truncate(limited.unwrap_or(usize::MAX));
         let mut listed: Vec<Summary> = views.iter().map(|view| summary(&self.0, view)).collect();
         if options.size {
@@ -72,13 +76,15 @@ impl Engine {
 
     fn query<'a>(&self, filters: &'a Filters) -> Result<Query<'a>, Failure> {
         filters.only(&FILTERS)?;
-        let wrong = |key: &str, value: &str| Failure::invalid(format!("invalid filter '{key}={value}'"));
+        let wrong =
+            |key: &str, value: &str| Failure::invalid(format!("invalid filter '{key}={value}'"));
         let mut exited = Vec::new();
         for code in filters.get("exited") {
             exited.push(code.parse::<i32>().map_err(|_| wrong("exited", code))?);
         }
         for status in filters.get("status") {
-            let known = ["created", "running", "paused", "restarting", "removing", "exited", "dead"];
+            let known =
+                ["created", "running", "paused", "restarting", "removing", "exited", "dead"];
             if !known.contains(&status.as_str()) {
                 return Err(Failure::invalid(format!(
                     "invalid filter 'status={status}': invalid value for state ({status}): must be one of {}",
@@ -130,11 +136,11 @@ impl Engine {
 }
 
 impl Query<'_> {
-    fn matches(&self, shared: &Shared, view: &View) -> bool {
+    fn matches(&self, view: &View) -> bool {
         let (config, filters) = (&view.config, self.filters);
         let created = config.created;
         let network = config.network_name().unwrap_or_default();
-        let network_id = super::start::network_id(&shared.config, network);
+        let network_id = super::start::network_id(network);
         let exited = |code| view.state == State::Exited && code == view.outcome.exit_code;
         let volume = |wanted: &String| {
             config.mounts.iter().any(|mount| {
@@ -178,7 +184,7 @@ fn summary(shared: &Shared, view: &View) -> Summary {
             network_mode: config.host.network_mode.clone(),
             annotations: config.host.annotations.clone(),
         },
-        network_settings: SummaryNetworkSettings { networks: inspect::networks(shared, view) },
+        network_settings: SummaryNetworkSettings { networks: inspect::networks(view) },
         mounts: inspect::mounts(shared, config),
         ..Summary::default()
     }
@@ -207,12 +213,16 @@ fn command(path: &str, args: &[String]) -> String {
 
 /// The text of the STATUS column.
 pub(crate) fn status(view: &View, now: i64) -> String {
-    let since = |at: Option<i64>| human(Duration::from_nanos(now.saturating_sub(at.unwrap_or(now)).max(0).unsigned_abs()));
+    let since = |at: Option<i64>| {
+        human(Duration::from_nanos(now.saturating_sub(at.unwrap_or(now)).max(0).unsigned_abs()))
+    };
     let outcome = &view.outcome;
     let text = match view.state {
         State::Running => format!("Up {}", since(outcome.started_at)),
         State::Paused => format!("Up {} (Paused)", since(outcome.started_at)),
-        State::Restarting => format!("Restarting ({}) {} ago", outcome.exit_code, since(outcome.finished_at)),
+        State::Restarting => {
+            format!("Restarting ({}) {} ago", outcome.exit_code, since(outcome.finished_at))
+        }
         State::Removing => "Removal In Progress".to_owned(),
         State::Dead => "Dead".to_owned(),
         State::Created => "Created".to_owned(),
@@ -222,7 +232,11 @@ pub(crate) fn status(view: &View, now: i64) -> String {
         }
     };
     match view.busy.filter(|busy| busy.since.elapsed() > STUCK) {
-        Some(busy) => format!("{text} (stuck: {} for {})", busy.verb, human(busy.since.elapsed()).to_lowercase()),
+        Some(busy) => format!(
+            "{text} (stuck: {} for {})",
+            busy.verb,
+            human(busy.since.elapsed()).to_lowercase()
+        ),
         None => text,
     }
 }

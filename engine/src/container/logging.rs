@@ -6,8 +6,16 @@ use api_types::host::LogConfig;
 use spec::Failure;
 use std::collections::BTreeMap;
 
-const JSON_OPTIONS: [&str; 8] =
-    ["compress", "env", "env-regex", "labels", "labels-regex", "max-buffer-size", "max-file", "max-size"];
+const JSON_OPTIONS: [&str; 8] = [
+    "compress",
+    "env",
+    "env-regex",
+    "labels",
+    "labels-regex",
+    "max-buffer-size",
+    "max-file",
+    "max-size",
+];
 /// Options that every driver has.
 const COMMON_OPTIONS: [&str; 4] = ["cache-disabled", "mode", "tag", "cache-max-size"];
 
@@ -26,7 +34,11 @@ pub enum Driver {
 }
 
 /// Fills in the engine's defaults and fails for what does not exist.
-pub fn resolve(own: &mut LogConfig, driver: &str, options: &BTreeMap<String, String>) -> Result<(), Failure> {
+pub fn resolve(
+    own: &mut LogConfig,
+    driver: &str,
+    options: &BTreeMap<String, String>,
+) -> Result<(), Failure> {
     if own.driver.is_empty() {
         own.driver = driver.to_owned();
     }
@@ -48,17 +60,26 @@ pub fn driver(own: &LogConfig) -> Result<Driver, Failure> {
     let known = match own.driver.as_str() {
         "none" => return Ok(Driver::None),
         "json-file" => JSON_OPTIONS,
-        other => return Err(Failure::invalid(format!("logger: no log driver named '{other}' is registered"))),
+        other => {
+            return Err(Failure::invalid(format!(
+                "logger: no log driver named '{other}' is registered"
+            )));
+        }
     };
-    if let Some(key) = own.config.keys().find(|key| !known.contains(&key.as_str()) && !COMMON_OPTIONS.contains(&key.as_str())) {
+    if let Some(key) = own
+        .config
+        .keys()
+        .find(|key| !known.contains(&key.as_str()) && !COMMON_OPTIONS.contains(&key.as_str()))
+    {
         return Err(Failure::invalid(format!("unknown log opt '{key}' for json-file log driver")));
     }
-    let max_size = match own.config.get("max-size").map(String::as_str) {
-        None | Some("-1" | "") => None,
-        Some(text) => Some(bytes(text).filter(|size| *size > 0).ok_or_else(|| {
-            Failure::invalid(format!("invalid value for max-size: {text:?}"))
-        })?),
-    };
+    let max_size =
+        match own.config.get("max-size").map(String::as_str) {
+            None | Some("-1" | "") => None,
+            Some(text) => Some(bytes(text).filter(|size| *size > 0).ok_or_else(|| {
+                Failure::invalid(format!("invalid value for max-size: {text:?}"))
+            })?),
+        };
     let max_files = match own.config.get("max-file") {
         None => 1,
         Some(text) => text
@@ -89,9 +110,19 @@ fn bytes(text: &str) -> Option<u64> {
 }
 
 /// The additional attributes of each line: labels and variables that the options name, and the tag.
-pub fn attributes(own: &LogConfig, config: &Config, tag: impl FnOnce(&str) -> String) -> Vec<(String, String)> {
+pub fn attributes(
+    own: &LogConfig,
+    config: &Config,
+    tag: impl FnOnce(&str) -> String,
+) -> Vec<(String, String)> {
     let option = |key: &str| own.config.get(key).map(String::as_str).unwrap_or_default();
-    let names = |key: &str| option(key).split(',').filter(|name| !name.is_empty()).map(str::to_owned).collect::<Vec<_>>();
+    let names = |key: &str| {
+        option(key)
+            .split(',')
+            .filter(|name| !name.is_empty())
+            .map(str::to_owned)
+            .collect::<Vec<_>>()
+    };
     let expression = |key: &str| {
         let text = option(key);
         if text.is_empty() { None } else { regex_lite::Regex::new(text).ok() }
@@ -99,7 +130,9 @@ pub fn attributes(own: &LogConfig, config: &Config, tag: impl FnOnce(&str) -> St
     let mut found = BTreeMap::new();
     let (labels, label_expression) = (names("labels"), expression("labels-regex"));
     for (key, value) in &config.labels {
-        if labels.contains(key) || label_expression.as_ref().is_some_and(|wanted| wanted.is_match(key)) {
+        if labels.contains(key)
+            || label_expression.as_ref().is_some_and(|wanted| wanted.is_match(key))
+        {
             found.insert(key.clone(), value.clone());
         }
     }
@@ -121,7 +154,8 @@ mod tests {
     use super::*;
 
     fn log(driver: &str, options: &[(&str, &str)]) -> LogConfig {
-        let config = options.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())).collect();
+        let config =
+            options.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())).collect();
         LogConfig { driver: driver.into(), config }
     }
 
@@ -130,7 +164,10 @@ mod tests {
         let options = BTreeMap::from([("max-size".to_owned(), "10m".to_owned())]);
         let mut own = log("", &[]);
         resolve(&mut own, "json-file", &options).unwrap();
-        assert_eq!(driver(&own).unwrap(), Driver::JsonFile { max_size: Some(10 << 20), max_files: 1 });
+        assert_eq!(
+            driver(&own).unwrap(),
+            Driver::JsonFile { max_size: Some(10 << 20), max_files: 1 }
+        );
         let mut own = log("none", &[]);
         resolve(&mut own, "json-file", &options).unwrap();
         assert!(own.config.is_empty());
@@ -138,7 +175,10 @@ mod tests {
 
     #[test]
     fn what_does_not_exist_is_refused() {
-        assert_eq!(driver(&log("x", &[])).unwrap_err().message, "logger: no log driver named 'x' is registered");
+        assert_eq!(
+            driver(&log("x", &[])).unwrap_err().message,
+            "logger: no log driver named 'x' is registered"
+        );
         assert_eq!(
             driver(&log("json-file", &[("colour", "red")])).unwrap_err().message,
             "unknown log opt 'colour' for json-file log driver"
@@ -153,8 +193,12 @@ mod tests {
     #[test]
     fn attributes_are_the_labels_and_variables_that_are_named() {
         let config: Config =
-            serde_json::from_str(r#"{"Labels":{"a":"1","b":"2","c3":"3"},"Env":["X=9","Y=8"]}"#).unwrap();
-        let own = log("json-file", &[("labels", "a,z"), ("labels-regex", "^c"), ("env", "Y"), ("tag", "{{.ID}}")]);
+            serde_json::from_str(r#"{"Labels":{"a":"1","b":"2","c3":"3"},"Env":["X=9","Y=8"]}"#)
+                .unwrap();
+        let own = log(
+            "json-file",
+            &[("labels", "a,z"), ("labels-regex", "^c"), ("env", "Y"), ("tag", "{{.ID}}")],
+        );
         let found = attributes(&own, &config, |_| "0123".into());
         let pairs: Vec<_> = found.iter().map(|(key, value)| format!("{key}={value}")).collect();
         assert_eq!(pairs, ["Y=8", "a=1", "c3=3", "tag=0123"]);

@@ -19,13 +19,20 @@ impl Engine {
             return Err(Failure::invalid("You must choose at least one stream"));
         }
         if matches!(handle.view().state, State::Removing | State::Dead) {
-            return Err(Failure::conflict("can not get logs from container which is dead or marked for removal"));
+            return Err(Failure::conflict(
+                "can not get logs from container which is dead or marked for removal",
+            ));
         }
         self.read_log(&handle, options, false)
     }
 
     /// Reads a log; `raw` is without frames even without a terminal.
-    pub(super) fn read_log(&self, handle: &Handle, options: LogOptions, raw: bool) -> Result<LogStream, Failure> {
+    pub(super) fn read_log(
+        &self,
+        handle: &Handle,
+        options: LogOptions,
+        raw: bool,
+    ) -> Result<LogStream, Failure> {
         let view = handle.view();
         let config = &view.config;
         if logging::driver(&config.host.log_config)? == Driver::None {
@@ -44,13 +51,15 @@ impl Engine {
             details: options.details,
             raw: raw || config.config.tty,
         };
-        let follow = (options.follow && (view.state.has_process() || view.state == State::Starting)).then(|| {
-            let (ends, mut view) = (view.ends, handle.view.clone());
-            async move {
-                // An engine that ends ends the stream as well.
-                view.wait_for(|view| view.ends > ends || view.removed).await.ok();
-            }
-        });
+        let follow = (options.follow
+            && (view.state.has_process() || view.state == State::Starting))
+            .then(|| {
+                let (ends, mut view) = (view.ends, handle.view.clone());
+                async move {
+                    // An engine that ends ends the stream as well.
+                    view.wait_for(|view| view.ends > ends || view.removed).await.ok();
+                }
+            });
         let place = Place { path: directory.file(&directory.log_name()) };
         let mut stream = logs::read(place, Part { show, tail: options.tail }, follow);
         stream.tty = config.config.tty;

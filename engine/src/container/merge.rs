@@ -113,7 +113,10 @@ mod tests {
         assert_eq!(*user.env, ["A=2", "B=3", "PATH=/bin"]);
         assert_eq!(user.labels["x"], "2");
         assert_eq!(user.labels["y"], "1");
-        assert_eq!((user.user.as_str(), user.working_dir.as_str(), user.stop_signal.as_str()), ("web", "/srv", "SIGINT"));
+        assert_eq!(
+            (user.user.as_str(), user.working_dir.as_str(), user.stop_signal.as_str()),
+            ("web", "/srv", "SIGINT")
+        );
         assert!(user.exposed_ports.contains_key("80/tcp") && user.volumes.contains_key("/data"));
         assert_eq!(command(&user), ("/entry".into(), vec!["run".into(), "-v".into()]));
     }

@@ -15,6 +15,7 @@ pub(crate) mod create;
 pub(crate) mod directory;
 mod end;
 pub mod facts;
+mod host_files;
 pub mod inspect;
 pub(crate) mod launch;
 pub(crate) mod list;
@@ -39,8 +40,6 @@ mod top;
 pub(crate) mod user;
 pub mod validate;
 pub mod wait;
-
-pub use start::network_id;
 
 use crate::open::Shared;
 use config::{ContainerConfig, MountKind};

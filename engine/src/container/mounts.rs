@@ -34,6 +34,8 @@ pub struct WantedVolume {
     pub options: BTreeMap<String, String>,
     /// Its labels.
     pub labels: BTreeMap<String, String>,
+    /// Whether nobody gave it a name.
+    pub anonymous: bool,
 }
 
 /// Resolves all mounts. `mounts_of` finds another container's by name; `fresh` makes a name for an anonymous volume.
@@ -74,7 +76,9 @@ pub fn resolve(
         taken.push(mount.destination.clone());
         match mount.kind {
             MountKind::Volume => mounts.volume(&mut mount, wanted_volume(asked), &mut fresh),
-            MountKind::Bind if !mount.create_source => mounts.sources_to_check.push(mount.source.clone()),
+            MountKind::Bind if !mount.create_source => {
+                mounts.sources_to_check.push(mount.source.clone())
+            }
             _ => {}
         }
         mounts.by_destination.insert(mount.destination.clone(), mount);
@@ -98,10 +102,16 @@ pub fn resolve(
 }
 
 impl Mounts {
-    fn volume(&mut self, mount: &mut Mount, mut wanted: WantedVolume, fresh: &mut impl FnMut() -> String) {
+    fn volume(
+        &mut self,
+        mount: &mut Mount,
+        mut wanted: WantedVolume,
+        fresh: &mut impl FnMut() -> String,
+    ) {
         if mount.name.is_empty() {
             mount.name = fresh();
             mount.anonymous = true;
+            wanted.anonymous = true;
         }
         wanted.name.clone_from(&mount.name);
         if mount.mode.is_empty() {
@@ -123,6 +133,7 @@ fn wanted_volume(asked: &mount::Mount) -> WantedVolume {
         driver: driver.name,
         options: driver.options.into_inner(),
         labels: options.labels.clone().into_inner(),
+        anonymous: false,
     }
 }
 
@@ -229,7 +240,9 @@ fn parse_checked(asked: &mount::Mount) -> Result<Mount, String> {
     let extra = |name: &str| Err(format!("field {name} must not be specified"));
     match asked.kind.as_str() {
         kind if kind != "bind" && asked.bind_options.is_some() => return extra("BindOptions"),
-        kind if kind != "volume" && asked.volume_options.is_some() => return extra("VolumeOptions"),
+        kind if kind != "volume" && asked.volume_options.is_some() => {
+            return extra("VolumeOptions");
+        }
         kind if kind != "image" && asked.image_options.is_some() => return extra("ImageOptions"),
         kind if kind != "tmpfs" && asked.tmpfs_options.is_some() => return extra("TmpfsOptions"),
         _ => {}
@@ -335,7 +348,12 @@ mod tests {
             number += 1;
             format!("fresh{number}")
         };
-        resolve(&serde_json::from_str(config).unwrap(), &serde_json::from_str(host).unwrap(), other, fresh)
+        resolve(
+            &serde_json::from_str(config).unwrap(),
+            &serde_json::from_str(host).unwrap(),
+            other,
+            fresh,
+        )
     }
 
     fn refusal(host: &str) -> String {
@@ -346,13 +364,26 @@ mod tests {
     fn binds_are_paths_or_volumes_with_modes() {
         let host = r#"{"Binds":["/host/dir/:/a:ro,rslave","data:/b/","/c:nocopy:/d"],"VolumesFrom":["x:ro"]}"#;
         assert_eq!(refusal(host), "invalid mode: /d");
-        let host = r#"{"Binds":["/host/dir/:/a:ro,rslave","data:/b/:nocopy"],"VolumesFrom":["x:ro"]}"#;
+        let host =
+            r#"{"Binds":["/host/dir/:/a:ro,rslave","data:/b/:nocopy"],"VolumesFrom":["x:ro"]}"#;
         let mounts = resolved(host, r#"{"Volumes":{"/b":{},"/image":{}}}"#).unwrap();
         let all: Vec<_> = mounts.by_destination.values().collect();
-        assert_eq!(all.iter().map(|m| m.destination.as_str()).collect::<Vec<_>>(), ["/a", "/b", "/image", "/shared"]);
-        assert_eq!((all[0].source.as_str(), all[0].writable, all[0].propagation.as_str()), ("/host/dir", false, "rslave"));
-        assert_eq!((all[1].name.as_str(), all[1].copy_up, all[1].anonymous), ("data", false, false));
-        assert_eq!((all[2].name.as_str(), all[2].copy_up, all[2].anonymous), ("fresh1", true, true));
+        assert_eq!(
+            all.iter().map(|m| m.destination.as_str()).collect::<Vec<_>>(),
+            ["/a", "/b", "/image", "/shared"]
+        );
+        assert_eq!(
+            (all[0].source.as_str(), all[0].writable, all[0].propagation.as_str()),
+            ("/host/dir", false, "rslave")
+        );
+        assert_eq!(
+            (all[1].name.as_str(), all[1].copy_up, all[1].anonymous),
+            ("data", false, false)
+        );
+        assert_eq!(
+            (all[2].name.as_str(), all[2].copy_up, all[2].anonymous),
+            ("fresh1", true, true)
+        );
         assert_eq!((all[3].name.as_str(), all[3].writable), ("of-x", false));
         assert_eq!(mounts.volumes.len(), 2);
     }
@@ -370,19 +401,37 @@ mod tests {
             "invalid volume specification: '/x:/': invalid mount config for type \"bind\": invalid specification: destination can't be '/'"
         );
         assert_eq!(refusal(r#"{"Binds":["/x:/a","y:/a/"]}"#), "Duplicate mount point: /a");
-        assert_eq!(refusal(r#"{"Binds":["/x:/a"],"Tmpfs":{"/a":""}}"#), "Duplicate mount point: /a");
+        assert_eq!(
+            refusal(r#"{"Binds":["/x:/a"],"Tmpfs":{"/a":""}}"#),
+            "Duplicate mount point: /a"
+        );
     }
 
     #[test]
     fn wrong_mounts_are_refused_in_dockers_words() {
         for (mount, cause) in [
             (r#"{"Type":"bind","Target":"/a"}"#, "field Source must not be empty"),
-            (r#"{"Type":"bind","Source":"x","Target":"/a"}"#, "invalid mount path: 'x' mount path must be absolute"),
+            (
+                r#"{"Type":"bind","Source":"x","Target":"/a"}"#,
+                "invalid mount path: 'x' mount path must be absolute",
+            ),
             (r#"{"Type":"bind","Source":"/x"}"#, "field Target must not be empty"),
-            (r#"{"Type":"bind","Source":"/x","Target":"/a","VolumeOptions":{}}"#, "field VolumeOptions must not be specified"),
-            (r#"{"Type":"bind","Source":"/x","Target":"/a","BindOptions":{"Propagation":"odd"}}"#, "invalid propagation mode: odd"),
-            (r#"{"Type":"tmpfs","Source":"/x","Target":"/a"}"#, "field Source must not be specified"),
-            (r#"{"Type":"volume","Target":"/a","VolumeOptions":{"Subpath":"s"}}"#, "must not set Subpath when using anonymous volumes"),
+            (
+                r#"{"Type":"bind","Source":"/x","Target":"/a","VolumeOptions":{}}"#,
+                "field VolumeOptions must not be specified",
+            ),
+            (
+                r#"{"Type":"bind","Source":"/x","Target":"/a","BindOptions":{"Propagation":"odd"}}"#,
+                "invalid propagation mode: odd",
+            ),
+            (
+                r#"{"Type":"tmpfs","Source":"/x","Target":"/a"}"#,
+                "field Source must not be specified",
+            ),
+            (
+                r#"{"Type":"volume","Target":"/a","VolumeOptions":{"Subpath":"s"}}"#,
+                "must not set Subpath when using anonymous volumes",
+            ),
             (r#"{"Type":"odd","Target":"/a"}"#, "mount type unknown"),
         ] {
             let kind: serde_json::Value = serde_json::from_str(mount).unwrap();

@@ -2,9 +2,9 @@
 
 use super::actor::Command;
 use super::state::State;
+use crate::event;
 use crate::filter::{Filters, until};
 use crate::open::Engine;
-use crate::event;
 use api_types::container::PruneReply;
 use spec::{Failure, SnapshotKey};
 use std::sync::atomic::Ordering;

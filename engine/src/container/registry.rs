@@ -55,7 +55,8 @@ impl Registry {
         if let Some(handle) = tables.names.get(bare).and_then(|id| tables.by_id.get(id)) {
             return Ok(handle.clone());
         }
-        let mut matching = tables.by_id.values().filter(|handle| handle.id.as_str().starts_with(name));
+        let mut matching =
+            tables.by_id.values().filter(|handle| handle.id.as_str().starts_with(name));
         match (matching.next(), matching.next()) {
             (Some(handle), None) => Ok(handle.clone()),
             (Some(_), Some(_)) => {

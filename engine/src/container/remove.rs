@@ -23,7 +23,9 @@ impl Engine {
         let handle = self.0.containers.find(name)?;
         let view = handle.view();
         if options.link {
-            return Err(Failure::internal("Conflict, cannot remove the default link name of the container"));
+            return Err(Failure::internal(
+                "Conflict, cannot remove the default link name of the container",
+            ));
         }
         if view.state == State::Removing {
             let text = format!("removal of container {name} is already in progress");
@@ -37,7 +39,9 @@ impl Engine {
                 return Err(wrap(running(view.state)));
             }
             let killed = self.kill_and_wait(&handle).await;
-            killed.map_err(|failure| wrap(Failure::new(failure.class, format!("could not kill container: {failure}"))))?;
+            killed.map_err(|failure| {
+                wrap(Failure::new(failure.class, format!("could not kill container: {failure}")))
+            })?;
         }
         let volumes = options.volumes;
         match handle.ask(|reply| Command::Remove { volumes, reply }).await {
@@ -52,7 +56,10 @@ fn running(state: State) -> Failure {
     if state == State::Paused {
         return Failure::conflict("container is paused and must be unpaused first");
     }
-    let text = format!("container is {}: stop the container before removing or force remove", state.word());
+    let text = format!(
+        "container is {}: stop the container before removing or force remove",
+        state.word()
+    );
     Failure::conflict(text)
 }
 
@@ -92,7 +99,8 @@ impl Actor {
     }
 
     async fn remove_all(&mut self) -> Result<(), Failure> {
-        let volumes = if self.remove_volumes { anonymous(&self.shared, self.id()) } else { Vec::new() };
+        let volumes =
+            if self.remove_volumes { anonymous(&self.shared, self.id()) } else { Vec::new() };
         let intent = Intent::Remove { volumes };
         let id = self.id().clone();
         store::change(&self.shared.store, |writer| writer.put(store::INTENTS, &id, &intent))?;
@@ -112,9 +120,12 @@ fn anonymous(shared: &Shared, id: &ContainerId) -> Vec<VolumeName> {
     };
     let used_elsewhere = |name: &str| {
         let others = all.iter().filter(|handle| handle.id != *id);
-        others.map(|handle| handle.view()).any(|view| view.config.mounts.iter().any(|mount| mount.name == name))
+        others
+            .map(|handle| handle.view())
+            .any(|view| view.config.mounts.iter().any(|mount| mount.name == name))
     };
-    let mounts = own.config.mounts.iter().filter(|mount| mount.anonymous && !used_elsewhere(&mount.name));
+    let mounts =
+        own.config.mounts.iter().filter(|mount| mount.anonymous && !used_elsewhere(&mount.name));
     mounts.filter_map(|mount| VolumeName::parse(&mount.name).ok()).collect()
 }
 
@@ -134,7 +145,11 @@ pub(crate) async fn finish_removal(
     let directory = Directory::of(&shared.config, id);
     match tokio::task::spawn_blocking(move || directory.remove()).await {
         Ok(removed) => removed?,
-        Err(_) => return Err(Failure::internal("remove the directory of a container: the engine is ending")),
+        Err(_) => {
+            return Err(Failure::internal(
+                "remove the directory of a container: the engine is ending",
+            ));
+        }
     }
     for volume in &volumes {
         shared.workers.remove_volume(volume.clone()).await?;

@@ -48,14 +48,18 @@ fn check_memory(
         return refuse("Minimum memoryswap limit should be larger than memory limit, see usage");
     }
     if host.memory == 0 && host.memory_swap > 0 && !update {
-        return refuse("You should always set the Memory limit when using Memoryswap limit, see usage");
+        return refuse(
+            "You should always set the Memory limit when using Memoryswap limit, see usage",
+        );
     }
     if host.memory_swappiness.is_some() && !facts.swappiness {
         warnings.push("Your kernel does not support memory swappiness capabilities or the cgroup is not mounted. Memory swappiness discarded.".into());
         host.memory_swappiness = None;
     }
     if let Some(swappiness) = host.memory_swappiness.filter(|value| !(0..=100).contains(value)) {
-        return refuse(format!("Invalid value: {swappiness}, valid memory swappiness range is 0-100"));
+        return refuse(format!(
+            "Invalid value: {swappiness}, valid memory swappiness range is 0-100"
+        ));
     }
     if host.memory_reservation > 0 && !facts.reservation {
         warnings.push("Your kernel does not support memory soft limit capabilities or the cgroup is not mounted. Limitation discarded.".into());
@@ -65,7 +69,9 @@ fn check_memory(
         return refuse("Minimum memory reservation allowed is 6MB");
     }
     if host.memory > 0 && host.memory < host.memory_reservation {
-        return refuse("Minimum memory limit can not be less than memory reservation limit, see usage");
+        return refuse(
+            "Minimum memory limit can not be less than memory reservation limit, see usage",
+        );
     }
     check_oom_and_pids(host, facts, warnings);
     Ok(())
@@ -74,7 +80,9 @@ fn check_memory(
 fn check_oom_and_pids(host: &mut HostConfig, facts: &Facts, warnings: &mut Vec<String>) {
     if host.oom_kill_disable.is_some() && !facts.oom_kill_disable {
         if host.oom_kill_disable == Some(true) {
-            warnings.push("Your kernel does not support OomKillDisable. OomKillDisable discarded.".into());
+            warnings.push(
+                "Your kernel does not support OomKillDisable. OomKillDisable discarded.".into(),
+            );
         }
         host.oom_kill_disable = None;
     }
@@ -89,7 +97,11 @@ fn check_oom_and_pids(host: &mut HostConfig, facts: &Facts, warnings: &mut Vec<S
     }
 }
 
-fn check_cpu(host: &mut HostConfig, facts: &Facts, warnings: &mut Vec<String>) -> Result<(), Failure> {
+fn check_cpu(
+    host: &mut HostConfig,
+    facts: &Facts,
+    warnings: &mut Vec<String>,
+) -> Result<(), Failure> {
     if host.nano_cpus > 0 && host.cpu_period > 0 {
         return refuse("Conflicting options: Nano CPUs and CPU Period cannot both be set");
     }
@@ -97,7 +109,9 @@ fn check_cpu(host: &mut HostConfig, facts: &Facts, warnings: &mut Vec<String>) -
         return refuse("Conflicting options: Nano CPUs and CPU Quota cannot both be set");
     }
     if host.nano_cpus > 0 && !facts.cpu_cfs {
-        return refuse("NanoCPUs can not be set, as your kernel does not support CPU CFS scheduler or the cgroup is not mounted");
+        return refuse(
+            "NanoCPUs can not be set, as your kernel does not support CPU CFS scheduler or the cgroup is not mounted",
+        );
     }
     let cpus = facts.cpus as i64;
     if host.nano_cpus < 0 || host.nano_cpus > cpus.saturating_mul(1_000_000_000) {
@@ -106,19 +120,26 @@ fn check_cpu(host: &mut HostConfig, facts: &Facts, warnings: &mut Vec<String>) -
         ));
     }
     if host.cpu_shares < 0 {
-        return refuse(format!("invalid CPU shares ({}): value must be a positive integer", host.cpu_shares));
+        return refuse(format!(
+            "invalid CPU shares ({}): value must be a positive integer",
+            host.cpu_shares
+        ));
     }
     if host.cpu_shares > 0 && !facts.cpu_shares {
         warnings.push("Your kernel does not support CPU shares or the cgroup is not mounted. Shares discarded.".into());
         host.cpu_shares = 0;
     }
     if (host.cpu_period != 0 || host.cpu_quota != 0) && !facts.cpu_cfs {
-        warnings.push("Your kernel does not support CPU CFS scheduler. CPU period/quota discarded.".into());
+        warnings.push(
+            "Your kernel does not support CPU CFS scheduler. CPU period/quota discarded.".into(),
+        );
         host.cpu_period = 0;
         host.cpu_quota = 0;
     }
     if host.cpu_period != 0 && !(1_000..=1_000_000).contains(&host.cpu_period) {
-        return refuse("CPU cfs period can not be less than 1ms (i.e. 1000) or larger than 1s (i.e. 1000000)");
+        return refuse(
+            "CPU cfs period can not be less than 1ms (i.e. 1000) or larger than 1s (i.e. 1000000)",
+        );
     }
     if host.cpu_quota > 0 && host.cpu_quota < 1_000 {
         return refuse("CPU cfs quota can not be less than 1ms (i.e. 1000)");
@@ -130,9 +151,17 @@ fn check_cpu(host: &mut HostConfig, facts: &Facts, warnings: &mut Vec<String>) -
     Ok(())
 }
 
-fn check_cpuset(host: &mut HostConfig, facts: &Facts, warnings: &mut Vec<String>) -> Result<(), Failure> {
-    if !(host.cpuset_cpus.is_empty() && host.cpuset_mems.is_empty()) && !facts.cpuset {
-        warnings.push("Your kernel does not support cpuset or the cgroup is not mounted. Cpuset discarded.".into());
+fn check_cpuset(
+    host: &mut HostConfig,
+    facts: &Facts,
+    warnings: &mut Vec<String>,
+) -> Result<(), Failure> {
+    let asked = !host.cpuset_cpus.is_empty() || !host.cpuset_mems.is_empty();
+    if asked && !facts.cpuset {
+        warnings.push(
+            "Your kernel does not support cpuset or the cgroup is not mounted. Cpuset discarded."
+                .into(),
+        );
         host.cpuset_cpus.clear();
         host.cpuset_mems.clear();
     }
@@ -160,7 +189,11 @@ fn check_cpuset(host: &mut HostConfig, facts: &Facts, warnings: &mut Vec<String>
     }
 }
 
-fn check_blkio(host: &mut HostConfig, facts: &Facts, warnings: &mut Vec<String>) -> Result<(), Failure> {
+fn check_blkio(
+    host: &mut HostConfig,
+    facts: &Facts,
+    warnings: &mut Vec<String>,
+) -> Result<(), Failure> {
     if host.blkio_weight > 0 && !facts.blkio_weight {
         warnings.push("Your kernel does not support Block I/O weight or the cgroup is not mounted. Weight discarded.".into());
         host.blkio_weight = 0;
@@ -169,7 +202,9 @@ fn check_blkio(host: &mut HostConfig, facts: &Facts, warnings: &mut Vec<String>)
         return refuse("Range of blkio weight is from 10 to 1000");
     }
     if host.io_maximum_bandwidth != 0 || host.io_maximum_iops != 0 {
-        return refuse("Invalid QoS settings: linux does not support Maximum IO Bandwidth or Maximum IO IOps");
+        return refuse(
+            "Invalid QoS settings: linux does not support Maximum IO Bandwidth or Maximum IO IOps",
+        );
     }
     if !host.blkio_weight_device.is_empty() && !facts.blkio_weight_device {
         warnings.push("Your kernel does not support Block I/O weight_device or the cgroup is not mounted. Weight-device discarded.".into());
@@ -177,7 +212,11 @@ fn check_blkio(host: &mut HostConfig, facts: &Facts, warnings: &mut Vec<String>)
     }
     let lists = [
         (&mut host.blkio_device_read_bps, "BPS Block I/O read limit", "Block I/O BPS read limit"),
-        (&mut host.blkio_device_write_bps, "BPS Block I/O write limit", "Block I/O BPS write limit"),
+        (
+            &mut host.blkio_device_write_bps,
+            "BPS Block I/O write limit",
+            "Block I/O BPS write limit",
+        ),
         (&mut host.blkio_device_read_iops, "IOPS Block read limit", "Block I/O IOPS read limit"),
         (&mut host.blkio_device_write_iops, "IOPS Block write limit", "Block I/O IOPS write limit"),
     ];
@@ -225,20 +264,32 @@ mod tests {
             refusal(|host| host.cpuset_cpus = "0,7".into()),
             "Requested CPUs are not available - requested 0,7, available: 0-1"
         );
-        assert_eq!(refusal(|host| host.cpuset_mems = "x".into()), "Invalid value x for cpuset mems");
-        assert_eq!(refusal(|host| host.blkio_weight = 5), "Range of blkio weight is from 10 to 1000");
+        assert_eq!(
+            refusal(|host| host.cpuset_mems = "x".into()),
+            "Invalid value x for cpuset mems"
+        );
+        assert_eq!(
+            refusal(|host| host.blkio_weight = 5),
+            "Range of blkio weight is from 10 to 1000"
+        );
         assert_eq!(
             refusal(|host| host.memory_swappiness = Some(101)),
             "Invalid value: 101, valid memory swappiness range is 0-100"
         );
-        assert_eq!(refusal(|host| host.cpu_quota = 10), "CPU cfs quota can not be less than 1ms (i.e. 1000)");
+        assert_eq!(
+            refusal(|host| host.cpu_quota = 10),
+            "CPU cfs quota can not be less than 1ms (i.e. 1000)"
+        );
     }
 
     #[test]
     fn what_the_kernel_lacks_is_left_out_with_a_warning() {
-        let facts = Facts { swap: false, blkio_throttle: false, oom_kill_disable: false, ..facts() };
-        let mut host = HostConfig { memory: 64 << 20, oom_kill_disable: Some(false), ..HostConfig::default() };
-        host.blkio_device_read_bps.push(api_types::host::ThrottleDevice { path: "/dev/sda".into(), rate: 1 });
+        let facts =
+            Facts { swap: false, blkio_throttle: false, oom_kill_disable: false, ..facts() };
+        let mut host =
+            HostConfig { memory: 64 << 20, oom_kill_disable: Some(false), ..HostConfig::default() };
+        host.blkio_device_read_bps
+            .push(api_types::host::ThrottleDevice { path: "/dev/sda".into(), rate: 1 });
         let warnings = check(&mut host, &facts, false).unwrap();
         assert_eq!(warnings.len(), 2);
         assert!(warnings[0].ends_with("Memory limited without swap."));

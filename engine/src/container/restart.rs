@@ -33,7 +33,9 @@ impl Policy {
             "" | "no" => Self::No,
             "always" => Self::Always,
             "unless-stopped" => Self::UnlessStopped,
-            "on-failure" => Self::OnFailure { most: u32::try_from(most.max(0)).unwrap_or(u32::MAX) },
+            "on-failure" => {
+                Self::OnFailure { most: u32::try_from(most.max(0)).unwrap_or(u32::MAX) }
+            }
             _ => return None,
         })
     }
@@ -108,8 +110,9 @@ mod tests {
     #[test]
     fn the_pause_doubles_to_a_minute_and_a_long_run_resets_it() {
         let mut restarts = Restarts::default();
-        let pauses: Vec<u128> =
-            (0..12).map(|_| restarts.next(Policy::Always, ended(0, 1)).unwrap().as_millis()).collect();
+        let pauses: Vec<u128> = (0..12)
+            .map(|_| restarts.next(Policy::Always, ended(0, 1)).unwrap().as_millis())
+            .collect();
         assert_eq!(
             pauses,
             [100, 200, 400, 800, 1600, 3200, 6400, 12800, 25600, 51200, 60000, 60000]

@@ -18,7 +18,8 @@ pub struct Security {
 
 /// Reads the options; `no_new_privileges` is the engine's default.
 pub fn parse(options: &[String], no_new_privileges: bool) -> Result<Security, Failure> {
-    let mut security = Security { no_new_privileges, seccomp: None, open_paths: false, writable_cgroups: None };
+    let mut security =
+        Security { no_new_privileges, seccomp: None, open_paths: false, writable_cgroups: None };
     for option in options {
         match option.as_str() {
             "no-new-privileges" => security.no_new_privileges = true,
@@ -60,7 +61,9 @@ pub fn seccomp(value: &str) -> Result<Seccomp, Failure> {
         text => match serde_json::from_str::<serde_json::Value>(text) {
             Ok(serde_json::Value::Object(_)) => Ok(Seccomp::Profile(text.to_owned())),
             Ok(_) => Err(Failure::invalid("Decoding seccomp profile failed: not an object")),
-            Err(error) => Err(Failure::invalid(format!("Decoding seccomp profile failed: {error}"))),
+            Err(error) => {
+                Err(Failure::invalid(format!("Decoding seccomp profile failed: {error}")))
+            }
         },
     }
 }
@@ -86,7 +89,11 @@ mod tests {
         assert_eq!(parsed(&["seccomp=unconfined"]).unwrap().seccomp, Some(Seccomp::Unconfined));
         assert_eq!(parsed(&["seccomp=builtin"]).unwrap().seccomp, Some(Seccomp::Default));
         assert!(matches!(parsed(&["seccomp={}"]).unwrap().seccomp, Some(Seccomp::Profile(_))));
-        assert!(parsed(&["systempaths=unconfined", "label=disable", "apparmor=unconfined"]).unwrap().open_paths);
+        assert!(
+            parsed(&["systempaths=unconfined", "label=disable", "apparmor=unconfined"])
+                .unwrap()
+                .open_paths
+        );
     }
 
     #[test]
@@ -97,6 +104,11 @@ mod tests {
             parsed(&["no-new-privileges=maybe"]).unwrap_err().message,
             "invalid --security-opt 2: \"no-new-privileges=maybe\""
         );
-        assert!(parsed(&["seccomp={"]).unwrap_err().message.starts_with("Decoding seccomp profile failed: "));
+        assert!(
+            parsed(&["seccomp={"])
+                .unwrap_err()
+                .message
+                .starts_with("Decoding seccomp profile failed: ")
+        );
     }
 }

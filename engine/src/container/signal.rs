@@ -57,7 +57,9 @@ pub fn parse(text: &str) -> Result<i32, Failure> {
     }
     let upper = text.to_ascii_uppercase();
     let name = upper.strip_prefix("SIG").unwrap_or(&upper);
-    let offset = |text: &str, most: i32| text.parse::<i32>().ok().filter(|offset| (1..=most).contains(offset));
+    let offset = |text: &str, most: i32| {
+        text.parse::<i32>().ok().filter(|offset| (1..=most).contains(offset))
+    };
     if let Some(rest) = name.strip_prefix("RTMIN+") {
         return offset(rest, 15).map(|offset| 34 + offset).ok_or_else(wrong);
     }
@@ -73,9 +75,15 @@ mod tests {
 
     #[test]
     fn names_and_numbers_are_read_in_dockers_spellings() {
-        for (text, number) in
-            [("KILL", 9), ("sigterm", 15), ("9", 9), ("SIGRTMIN", 34), ("RTMIN+3", 37), ("RTMAX-14", 50), ("64", 64)]
-        {
+        for (text, number) in [
+            ("KILL", 9),
+            ("sigterm", 15),
+            ("9", 9),
+            ("SIGRTMIN", 34),
+            ("RTMIN+3", 37),
+            ("RTMAX-14", 50),
+            ("64", 64),
+        ] {
             assert_eq!(parse(text).unwrap(), number, "{text}");
         }
         for bad in ["", "0", "65", "-9", "SIGNOPE", "RTMIN+16", "RTMAX-0"] {

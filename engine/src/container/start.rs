@@ -6,7 +6,6 @@ use super::live::Plugged;
 use super::restart::Ended;
 use super::state::{State, Step};
 use super::volume_events;
-use crate::config::Config;
 use crate::container::config::{ContainerConfig, Mode};
 use crate::event;
 use crate::open::Shared;
@@ -27,10 +26,14 @@ impl Actor {
                 return Err(Failure::new(Class::NotModified, "container is already running"));
             }
             State::Paused => {
-                return Err(Failure::conflict("cannot start a paused container, try unpause instead"));
+                return Err(Failure::conflict(
+                    "cannot start a paused container, try unpause instead",
+                ));
             }
             State::Removing | State::Dead => {
-                return Err(Failure::conflict("container is marked for removal and cannot be started"));
+                return Err(Failure::conflict(
+                    "container is marked for removal and cannot be started",
+                ));
             }
             State::Created | State::Exited | State::Restarting => {}
         }
@@ -76,7 +79,11 @@ impl Actor {
         if config.network_mode() != Mode::Own {
             return Ok(None);
         }
-        let asked = config.endpoints.get("bridge").map(|endpoint| endpoint.mac_address.as_str()).unwrap_or_default();
+        let asked = config
+            .endpoints
+            .get("bridge")
+            .map(|endpoint| endpoint.mac_address.as_str())
+            .unwrap_or_default();
         let asked = if asked.is_empty() { config.config.mac_address.as_str() } else { asked };
         let mac = if asked.is_empty() { None } else { Some(super::validate::mac(asked)?) };
         self.shared.bridge.plug(crate::ids::fresh()?, mac).map(Some)
@@ -96,7 +103,8 @@ impl Actor {
         let plugged = self.view.outcome.endpoint.clone();
         let pristine = self.pristine;
         let shared = std::sync::Arc::clone(&self.shared);
-        let launched = Box::pin(launch::launch(&shared, &config, plugged.as_ref(), pristine, attaches)).await;
+        let launched =
+            Box::pin(launch::launch(&shared, &config, plugged.as_ref(), pristine, attaches)).await;
         if launched.is_err() {
             // A launch of which nobody knows how it ended must leave nothing behind.
             self.task_left = shared.workers.delete_task(config.id.clone(), None).await.is_err();
@@ -117,6 +125,13 @@ impl Actor {
         self.tell_network("connect");
         volume_events(&self.shared, &self.view.config, "mount");
         self.tell("start", &[]);
+        // Behind everything that somebody waits for; without it only the time of the start would be lost in a crash.
+        if let Err(failure) = self.save_outcome() {
+            tracing::warn!(
+                container = self.id().as_str(),
+                "the start was not written down: {failure}"
+            );
+        }
         Ok(())
     }
 
@@ -139,7 +154,10 @@ impl Actor {
         // Starting always has this step.
         self.step(Step::StartFailed { ran_before, again: pause.is_some() }).ok();
         if let Err(error) = self.save_outcome() {
-            tracing::error!(container = self.id().as_str(), "a failed start was not written down: {error}");
+            tracing::error!(
+                container = self.id().as_str(),
+                "a failed start was not written down: {error}"
+            );
         }
         self.publish();
     }
@@ -209,12 +227,12 @@ fn tell_network(shared: &Shared, config: &ContainerConfig, action: &str) {
         ("name".to_owned(), name.to_owned()),
         ("type".to_owned(), kind.to_owned()),
     ];
-    shared.events.publish("network", action, &network_id(&shared.config, name), attributes.into());
+    shared.events.publish("network", action, network_id(name), attributes.into());
 }
 
-/// The id of a predefined network: always the same for one data root.
-pub fn network_id(config: &Config, name: &str) -> String {
-    crate::ids::stable(&[config.root().to_string_lossy().as_ref(), "network", name])
+/// The id of the network of this name; empty for one that does not exist.
+pub(crate) fn network_id(name: &str) -> &'static str {
+    crate::system::network::predefined_id(name).unwrap_or_default()
 }
 
 /// Adds what Docker's client looks for in the text to tell 126, 127 and 125 apart.
@@ -222,11 +240,14 @@ fn explain(failure: Failure) -> Failure {
     let text = &failure.message;
     let message = match failure.class {
         Class::CommandNotFound
-            if !text.contains("executable file not found") && !text.contains("no such file or directory") =>
+            if !text.contains("executable file not found")
+                && !text.contains("no such file or directory") =>
         {
             format!("{text}: executable file not found in $PATH")
         }
-        Class::CommandNotExecutable if !text.contains("permission denied") => format!("{text}: permission denied"),
+        Class::CommandNotExecutable if !text.contains("permission denied") => {
+            format!("{text}: permission denied")
+        }
         _ => return failure,
     };
     Failure::new(failure.class, message)

@@ -172,7 +172,8 @@ mod tests {
     fn exactly_the_pairs_of_the_table_are_legal() {
         for state in STATES {
             for step in all_steps() {
-                let expected = LEGAL.iter().find(|(s, t, _)| (*s, *t) == (state, step)).map(|row| row.2);
+                let expected =
+                    LEGAL.iter().find(|(s, t, _)| (*s, *t) == (state, step)).map(|row| row.2);
                 assert_eq!(transition(state, step), expected, "{state:?} {step:?}");
             }
         }

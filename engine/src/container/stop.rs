@@ -19,9 +19,15 @@ impl Engine {
     /// Stops a container: its stop signal, and SIGKILL after `timeout` seconds (negative: never; not set: what the
     /// container or the engine says). [`Class::NotModified`] when it does not run. A caller that goes away does not
     /// cancel the stop.
-    pub async fn stop(&self, name: &str, timeout: Option<i64>, signal: Option<String>) -> Result<(), Failure> {
+    pub async fn stop(
+        &self,
+        name: &str,
+        timeout: Option<i64>,
+        signal: Option<String>,
+    ) -> Result<(), Failure> {
         let handle = self.0.containers.find(name)?;
-        let signal = signal.filter(|text| !text.is_empty()).map(|text| signal::parse(&text)).transpose()?;
+        let signal =
+            signal.filter(|text| !text.is_empty()).map(|text| signal::parse(&text)).transpose()?;
         if !handle.view().state.is_active() {
             return Err(Failure::new(Class::NotModified, "container is already stopped"));
         }
@@ -36,9 +42,15 @@ impl Engine {
     }
 
     /// Stops a container if it runs, and starts it.
-    pub async fn restart(&self, name: &str, timeout: Option<i64>, signal: Option<String>) -> Result<(), Failure> {
+    pub async fn restart(
+        &self,
+        name: &str,
+        timeout: Option<i64>,
+        signal: Option<String>,
+    ) -> Result<(), Failure> {
         let handle = self.0.containers.find(name)?;
-        let signal = signal.filter(|text| !text.is_empty()).map(|text| signal::parse(&text)).transpose()?;
+        let signal =
+            signal.filter(|text| !text.is_empty()).map(|text| signal::parse(&text)).transpose()?;
         let wrap = |failure: Failure| {
             Failure::new(failure.class, format!("Cannot restart container {name}: {failure}"))
         };
@@ -106,10 +118,10 @@ impl Engine {
     async fn send(&self, handle: &Handle, signal: i32) -> Result<(), Failure> {
         let view = handle.view();
         let stop = &view.config.config.stop_signal;
-        let ends = stop.is_empty() || signal::parse(stop).is_ok_and(|stop| stop == signal) || signal == KILL;
-        handle.ask(|reply| Command::Signal { signal, ends, reply }).await?;
-        super::actor::tell(&self.0, &view.config, "kill", &[("signal", signal.to_string())]);
-        Ok(())
+        let ends = stop.is_empty()
+            || signal::parse(stop).is_ok_and(|stop| stop == signal)
+            || signal == KILL;
+        handle.ask(|reply| Command::Signal { signal, ends, reply }).await
     }
 
     async fn stop_and_wait(
@@ -122,7 +134,11 @@ impl Engine {
         if handle.ask(Command::Disarm).await? {
             let view = handle.view();
             let config = &view.config.config;
-            let own = if config.stop_signal.is_empty() { TERM } else { signal::parse(&config.stop_signal)? };
+            let own = if config.stop_signal.is_empty() {
+                TERM
+            } else {
+                signal::parse(&config.stop_signal)?
+            };
             let seconds = timeout.or(config.stop_timeout).unwrap_or(self.0.config.stop_timeout);
             self.end(handle, ends, signal.unwrap_or(own), seconds).await?;
         }
@@ -131,13 +147,16 @@ impl Engine {
     }
 
     /// Sends `signal`, and SIGKILL when the run has not ended after `seconds`.
-    async fn end(&self, handle: &Handle, ends: u64, signal: i32, seconds: i64) -> Result<(), Failure> {
+    async fn end(
+        &self,
+        handle: &Handle,
+        ends: u64,
+        signal: i32,
+        seconds: i64,
+    ) -> Result<(), Failure> {
         let signalled = handle.ask(|reply| Command::Signal { signal, ends: true, reply }).await;
         match signalled {
-            Ok(()) => {
-                let config = &handle.view().config;
-                super::actor::tell(&self.0, config, "kill", &[("signal", signal.to_string())]);
-            }
+            Ok(()) => {}
             Err(_) if handle.view().ends > ends => return Ok(()),
             Err(failure) => return Err(failure),
         }
@@ -164,13 +183,21 @@ impl Engine {
         }
         Err(Failure::new(
             Class::DeadlineExceeded,
-            format!("container {} is stuck: it did not end {} s after SIGKILL", handle.id, DYING.as_secs()),
+            format!(
+                "container {} is stuck: it did not end {} s after SIGKILL",
+                handle.id,
+                DYING.as_secs()
+            ),
         ))
     }
 }
 
 /// Whether a run more than `ends` has ended within `patience`; without it, waits for ever.
-async fn ended(mut view: watch::Receiver<Arc<View>>, ends: u64, patience: Option<Duration>) -> bool {
+async fn ended(
+    mut view: watch::Receiver<Arc<View>>,
+    ends: u64,
+    patience: Option<Duration>,
+) -> bool {
     let over = view.wait_for(|view| view.ends > ends || view.removed);
     match patience {
         Some(patience) => timeout_at(Instant::now() + patience, over).await.is_ok(),

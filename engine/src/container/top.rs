@@ -34,7 +34,9 @@ fn arguments(text: &str) -> Result<Vec<String>, Failure> {
             && title.starts_with("PID")
             && column != "pid"
         {
-            return Err(Failure::internal(format!("specifying \"{column}={title}\" is not allowed")));
+            return Err(Failure::internal(format!(
+                "specifying \"{column}={title}\" is not allowed"
+            )));
         }
     }
     Ok(words)

@@ -24,7 +24,7 @@ pub(crate) struct UserFiles {
 
 /// User files of images, by the image's id: a container that has not run yet has the same.
 #[derive(Debug, Default)]
-pub struct UserCache(Mutex<HashMap<String, Arc<UserFiles>>>);
+pub(crate) struct UserCache(Mutex<HashMap<String, Arc<UserFiles>>>);
 
 impl UserCache {
     fn get(&self, image: &str) -> Option<Arc<UserFiles>> {
@@ -41,7 +41,11 @@ impl UserCache {
 }
 
 /// Reads the files from a root file system; `pidfd` goes with a running one.
-pub(crate) async fn read(shared: &Shared, root: Root, pidfd: Option<OwnedFd>) -> Result<UserFiles, Failure> {
+pub(crate) async fn read(
+    shared: &Shared,
+    root: Root,
+    pidfd: Option<OwnedFd>,
+) -> Result<UserFiles, Failure> {
     let again = pidfd.as_ref().map(OwnedFd::try_clone).transpose();
     let again = again.map_err(|error| Failure::internal(format!("duplicate pidfd: {error}")))?;
     let (passwd, group) = tokio::try_join!(
@@ -69,9 +73,16 @@ pub(crate) async fn of_stopped(
     Ok(files)
 }
 
-async fn file(shared: &Shared, root: Root, path: &str, pidfd: Option<OwnedFd>) -> Result<Vec<u8>, Failure> {
+async fn file(
+    shared: &Shared,
+    root: Root,
+    path: &str,
+    pidfd: Option<OwnedFd>,
+) -> Result<Vec<u8>, Failure> {
     let fds = pidfd.into_iter().collect();
-    let Some(file) = shared.workers.open_file(root, path, LIMIT, fds).await? else { return Ok(Vec::new()) };
+    let Some(file) = shared.workers.open_file(root, path, LIMIT, fds).await? else {
+        return Ok(Vec::new());
+    };
     let mut content = Vec::new();
     // The worker has checked that it is a regular file below the limit; it may have grown since.
     let read = std::fs::File::from(file).take(LIMIT).read_to_end(&mut content);
@@ -81,7 +92,7 @@ async fn file(shared: &Shared, root: Root, path: &str, pidfd: Option<OwnedFd>) -
 
 impl UserFiles {
     /// Resolves `user[:group]` and the additional groups.
-    pub fn resolve(&self, user: &str, more_groups: &[String]) -> Result<User, Failure> {
+    pub(crate) fn resolve(&self, user: &str, more_groups: &[String]) -> Result<User, Failure> {
         let refused = |error: users::UserError| Failure::invalid(error.to_string());
         let found = users::resolve(user, &self.passwd, &self.group).map_err(refused)?;
         let mut groups = found.groups;
@@ -98,7 +109,7 @@ impl UserFiles {
     }
 
     /// The user's home directory, for `HOME`.
-    pub fn home(&self, user: &str) -> Option<String> {
+    pub(crate) fn home(&self, user: &str) -> Option<String> {
         users::resolve(user, &self.passwd, &self.group).ok().map(|found| found.home)
     }
 }
@@ -117,6 +128,9 @@ mod tests {
         assert_eq!((user.uid, user.gid, user.additional_gids), (33, 33, vec![33, 4, 12]));
         assert_eq!(files.home("web").as_deref(), Some("/srv"));
         let failure = files.resolve("nobody", &[]).unwrap_err();
-        assert_eq!(failure.message, "unable to find user nobody: no matching entries in passwd file");
+        assert_eq!(
+            failure.message,
+            "unable to find user nobody: no matching entries in passwd file"
+        );
     }
 }

@@ -19,7 +19,11 @@ fn refuse<T>(text: impl Into<String>) -> Result<T, Failure> {
 }
 
 /// Checks the body, resolves the engine's defaults in it, and gives warnings for the user.
-pub fn validate(body: &mut CreateBody, engine: &EngineConfig, facts: &Facts) -> Result<Vec<String>, Failure> {
+pub fn validate(
+    body: &mut CreateBody,
+    engine: &EngineConfig,
+    facts: &Facts,
+) -> Result<Vec<String>, Failure> {
     let (config, host) = (&mut body.config, &mut body.host_config);
     network_mode(config, host)?;
     if host.pids_limit.is_some_and(|limit| limit <= 0) {
@@ -58,7 +62,9 @@ fn network_mode(config: &Config, host: &mut HostConfig) -> Result<(), Failure> {
         return refuse("conflicting options: hostname and the UTS mode");
     }
     if mode == Mode::Host && !host.links.is_empty() {
-        return refuse("conflicting options: host type networking can't be used with links. This would result in undefined behavior");
+        return refuse(
+            "conflicting options: host type networking can't be used with links. This would result in undefined behavior",
+        );
     }
     let Mode::Container(other) = mode else { return Ok(()) };
     let conflicts = [
@@ -69,7 +75,10 @@ fn network_mode(config: &Config, host: &mut HostConfig) -> Result<(), Failure> {
             "conflicting options: container type network can't be used with links. This would result in undefined behavior",
         ),
         (!host.dns.is_empty(), "conflicting options: dns and the network mode"),
-        (!host.extra_hosts.is_empty(), "conflicting options: custom host-to-IP mapping and the network mode"),
+        (
+            !host.extra_hosts.is_empty(),
+            "conflicting options: custom host-to-IP mapping and the network mode",
+        ),
         (
             !host.port_bindings.is_empty() || host.publish_all_ports,
             "conflicting options: port publishing and the container type network mode",
@@ -140,7 +149,8 @@ fn exposed_port(text: &str) -> Result<(), Failure> {
 }
 
 fn port_range(text: &str) -> Option<(u16, u16)> {
-    let number = |text: &str| text.bytes().all(|b| b.is_ascii_digit()).then(|| text.parse::<u16>().ok())?;
+    let number =
+        |text: &str| text.bytes().all(|b| b.is_ascii_digit()).then(|| text.parse::<u16>().ok())?;
     let (first, last) = match text.split_once('-') {
         Some((first, last)) => (number(first)?, number(last)?),
         None => (number(text)?, number(text)?),
@@ -156,6 +166,9 @@ fn general(host: &HostConfig) -> Result<(), Failure> {
     }
     for extra in &host.extra_hosts {
         extra_host(extra)?;
+    }
+    if let Some(server) = host.dns.iter().find(|text| text.parse::<std::net::IpAddr>().is_err()) {
+        return refuse(format!("invalid IP address for a DNS server: {server:?}"));
     }
     for (port, bindings) in &host.port_bindings {
         exposed_port(port)?;
@@ -176,7 +189,9 @@ fn general(host: &HostConfig) -> Result<(), Failure> {
         return refuse(format!("invalid isolation '{}' on linux", host.isolation));
     }
     if host.annotations.contains_key("") {
-        return refuse("invalid Annotations: the empty string is not permitted as an annotation key");
+        return refuse(
+            "invalid Annotations: the empty string is not permitted as an annotation key",
+        );
     }
     Ok(())
 }
@@ -197,7 +212,9 @@ pub fn restart_policy(name: &str, most: i64) -> Result<(), Failure> {
         _ if most < 0 => refuse(
             "invalid restart policy: maximum retry count can only be used with 'on-failure' and cannot be negative",
         ),
-        _ => refuse("invalid restart policy: maximum retry count can only be used with 'on-failure'"),
+        _ => {
+            refuse("invalid restart policy: maximum retry count can only be used with 'on-failure'")
+        }
     }
 }
 
@@ -216,9 +233,15 @@ fn extra_host(text: &str) -> Result<(), Failure> {
     }
 }
 
-fn on_this_host(host: &mut HostConfig, engine: &EngineConfig, warnings: &mut Vec<String>) -> Result<(), Failure> {
+fn on_this_host(
+    host: &mut HostConfig,
+    engine: &EngineConfig,
+    warnings: &mut Vec<String>,
+) -> Result<(), Failure> {
     let named = |mode: &str| mode.strip_prefix("container:").is_some_and(|name| !name.is_empty());
-    if !(matches!(host.ipc_mode.as_str(), "" | "none" | "private" | "shareable" | "host") || named(&host.ipc_mode)) {
+    if !(matches!(host.ipc_mode.as_str(), "" | "none" | "private" | "shareable" | "host")
+        || named(&host.ipc_mode))
+    {
         return refuse(format!("invalid IPC mode: {}", host.ipc_mode));
     }
     if !(matches!(host.pid_mode.as_str(), "" | "host") || named(&host.pid_mode)) {
@@ -253,7 +276,9 @@ fn on_this_host(host: &mut HostConfig, engine: &EngineConfig, warnings: &mut Vec
         ));
     }
     if let Some(option) = host.storage_opt.keys().next() {
-        return refuse(format!("invalid storage option {option:?}: this engine limits no root file system"));
+        return refuse(format!(
+            "invalid storage option {option:?}: this engine limits no root file system"
+        ));
     }
     if !host.port_bindings.is_empty() || host.publish_all_ports {
         warnings.push(if Mode::of(&host.network_mode) == Mode::Host {
@@ -294,7 +319,11 @@ fn endpoints(body: &mut CreateBody) -> Result<(), Failure> {
                 "conflicting options: cannot attach both user-defined and non-user-defined network-modes: {name} and {mode}"
             ));
         }
-        let address = settings.ipam_config.as_ref().map(|ipam| ipam.ipv4_address.as_str()).unwrap_or_default();
+        let address = settings
+            .ipam_config
+            .as_ref()
+            .map(|ipam| ipam.ipv4_address.as_str())
+            .unwrap_or_default();
         if !address.is_empty() {
             return refuse(format!(
                 "invalid config for network {name}: invalid endpoint settings:\nuser specified IP address is supported on user defined networks only"
@@ -349,7 +378,8 @@ fn adapt(host: &mut HostConfig, engine: &EngineConfig, facts: &Facts) {
         let own = facts.cgroup_v2;
         let usual = if own { "private" } else { "host" };
         let configured = engine.cgroupns_mode.as_deref().unwrap_or(usual);
-        host.cgroupns_mode = if host.privileged && !own { "host".into() } else { configured.to_owned() };
+        host.cgroupns_mode =
+            if host.privileged && !own { "host".into() } else { configured.to_owned() };
     }
     if host.oom_kill_disable.is_none() && facts.oom_kill_disable {
         host.oom_kill_disable = Some(false);

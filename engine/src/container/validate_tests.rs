@@ -38,9 +38,18 @@ fn the_cgroup_namespace_is_the_hosts_on_v1() {
 #[test]
 fn conflicts_with_the_network_mode_are_refused_in_dockers_words() {
     for (json, text) in [
-        (r#"{"Hostname":"a","HostConfig":{"UTSMode":"host"}}"#, "conflicting options: hostname and the UTS mode"),
-        (r#"{"Hostname":"a","HostConfig":{"NetworkMode":"container:x"}}"#, "conflicting options: hostname and the network mode"),
-        (r#"{"HostConfig":{"NetworkMode":"container:x","Dns":["1.1.1.1"]}}"#, "conflicting options: dns and the network mode"),
+        (
+            r#"{"Hostname":"a","HostConfig":{"UTSMode":"host"}}"#,
+            "conflicting options: hostname and the UTS mode",
+        ),
+        (
+            r#"{"Hostname":"a","HostConfig":{"NetworkMode":"container:x"}}"#,
+            "conflicting options: hostname and the network mode",
+        ),
+        (
+            r#"{"HostConfig":{"NetworkMode":"container:x","Dns":["1.1.1.1"]}}"#,
+            "conflicting options: dns and the network mode",
+        ),
         (
             r#"{"ExposedPorts":{"80/tcp":{}},"HostConfig":{"NetworkMode":"container:x"}}"#,
             "conflicting options: port exposing and the container type network mode",
@@ -54,7 +63,10 @@ fn conflicts_with_the_network_mode_are_refused_in_dockers_words() {
 #[test]
 fn wrong_settings_are_refused_in_dockers_words() {
     for (json, text) in [
-        (r#"{"WorkingDir":"x"}"#, "the working directory 'x' is invalid, it needs to be an absolute path"),
+        (
+            r#"{"WorkingDir":"x"}"#,
+            "the working directory 'x' is invalid, it needs to be an absolute path",
+        ),
         (r#"{"StopSignal":"NOPE"}"#, "invalid signal: NOPE"),
         (r#"{"Env":["=x"]}"#, "invalid environment variable: =x"),
         (r#"{"Healthcheck":{"Interval":5}}"#, "Interval in Healthcheck cannot be less than 1ms"),
@@ -77,16 +89,28 @@ fn wrong_settings_are_refused_in_dockers_words() {
         (r#"{"HostConfig":{"UTSMode":"odd"}}"#, "invalid UTS mode: odd"),
         (r#"{"HostConfig":{"CgroupnsMode":"odd"}}"#, "invalid cgroup namespace mode: odd"),
         (r#"{"HostConfig":{"Runtime":"odd"}}"#, "unknown or invalid runtime name: odd"),
-        (r#"{"HostConfig":{"OomScoreAdj":-1001}}"#, "Invalid value -1001, range for oom score adj is [-1000, 1000]"),
+        (
+            r#"{"HostConfig":{"OomScoreAdj":-1001}}"#,
+            "Invalid value -1001, range for oom score adj is [-1000, 1000]",
+        ),
         (r#"{"HostConfig":{"ShmSize":-1}}"#, "SHM size can not be less than 0"),
         (r#"{"HostConfig":{"Isolation":"hyperv"}}"#, "invalid isolation 'hyperv' on linux"),
         (r#"{"HostConfig":{"Tmpfs":{"/":""}}}"#, "invalid specification: destination can't be '/'"),
         (r#"{"HostConfig":{"ExtraHosts":["nope"]}}"#, "bad format for add-host: \"nope\""),
         (r#"{"HostConfig":{"ExtraHosts":["a:nope"]}}"#, "invalid IP address in add-host: \"nope\""),
-        (r#"{"HostConfig":{"PortBindings":{"http":null}}}"#, "invalid port specification: \"http\""),
-        (r#"{"HostConfig":{"PortBindings":{"80/tcp":[{"HostPort":"9-8"}]}}}"#, "invalid port specification: \"9-8\""),
+        (
+            r#"{"HostConfig":{"PortBindings":{"http":null}}}"#,
+            "invalid port specification: \"http\"",
+        ),
+        (
+            r#"{"HostConfig":{"PortBindings":{"80/tcp":[{"HostPort":"9-8"}]}}}"#,
+            "invalid port specification: \"9-8\"",
+        ),
         (r#"{"HostConfig":{"SecurityOpt":["x=y"]}}"#, "invalid --security-opt 2: \"x=y\""),
-        (r#"{"HostConfig":{"LogConfig":{"Type":"odd"}}}"#, "logger: no log driver named 'odd' is registered"),
+        (
+            r#"{"HostConfig":{"LogConfig":{"Type":"odd"}}}"#,
+            "logger: no log driver named 'odd' is registered",
+        ),
         (
             r#"{"HostConfig":{"DeviceRequests":[{"Driver":"nvidia","Capabilities":[["gpu"]]}]}}"#,
             "could not select device driver \"nvidia\" with capabilities: [[gpu]]",
@@ -107,7 +131,9 @@ fn wrong_settings_are_refused_in_dockers_words() {
 
 #[test]
 fn ports_that_cannot_be_published_are_a_warning() {
-    let (_, warnings) = validated(r#"{"HostConfig":{"NetworkMode":"host","PortBindings":{"80/tcp":null}}}"#).unwrap();
+    let (_, warnings) =
+        validated(r#"{"HostConfig":{"NetworkMode":"host","PortBindings":{"80/tcp":null}}}"#)
+            .unwrap();
     assert_eq!(warnings, ["Published ports are discarded when using host network mode"]);
 }
 

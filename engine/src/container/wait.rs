@@ -36,7 +36,9 @@ impl WaitHandle {
     pub async fn finish(mut self) -> WaitReply {
         let (condition, ends, failures) = (self.condition, self.ends, self.removal_failures);
         let met = |view: &Arc<View>| match condition {
-            WaitCondition::NotRunning => !view.state.is_active() || view.ends > ends || view.removed,
+            WaitCondition::NotRunning => {
+                !view.state.is_active() || view.ends > ends || view.removed
+            }
             WaitCondition::NextExit => view.ends > ends || view.removed,
             WaitCondition::Removed => view.removed || view.removal_failures > failures,
         };

@@ -21,7 +21,9 @@ pub(super) fn check(view: &View) -> Result<(), Failure> {
     let id = &view.config.id;
     match view.state {
         State::Running => Ok(()),
-        State::Paused => Err(Failure::conflict(format!("Container {id} is paused, unpause the container before exec"))),
+        State::Paused => Err(Failure::conflict(format!(
+            "Container {id} is paused, unpause the container before exec"
+        ))),
         State::Restarting => Err(restarting(id.as_str())),
         _ => Err(Failure::conflict(format!("container {id} is not running"))),
     }
@@ -37,9 +39,14 @@ impl Engine {
             return Err(Failure::invalid("No exec command specified"));
         }
         if !body.working_dir.is_empty() && !body.working_dir.starts_with('/') {
-            return Err(Failure::invalid(format!("Cwd must be an absolute path: {}", body.working_dir)));
+            return Err(Failure::invalid(format!(
+                "Cwd must be an absolute path: {}",
+                body.working_dir
+            )));
         }
-        if let Some(variable) = body.env.iter().find(|variable| variable.is_empty() || variable.starts_with('=')) {
+        if let Some(variable) =
+            body.env.iter().find(|variable| variable.is_empty() || variable.starts_with('='))
+        {
             return Err(Failure::invalid(format!("invalid environment variable: {variable}")));
         }
         let keys = detach_keys(Some(&body.detach_keys))?;
@@ -58,7 +65,10 @@ impl Engine {
             let mut all = self.0.execs.lock();
             let own = all.values().filter(|other| other.container == exec.container).count();
             if own >= MOST {
-                return Err(Failure::conflict(format!("container {} has {MOST} execs already", handle.id)));
+                return Err(Failure::conflict(format!(
+                    "container {} has {MOST} execs already",
+                    handle.id
+                )));
             }
             all.insert(id.clone(), Arc::new(exec));
         }

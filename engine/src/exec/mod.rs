@@ -9,8 +9,8 @@ mod process;
 mod start;
 
 use crate::open::{Engine, Shared};
-use api_types::exec::{CreateBody, Inspect, ProcessConfig};
 use api_types::List;
+use api_types::exec::{CreateBody, Inspect, ProcessConfig};
 use spec::{ContainerId, ExecId, Failure};
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -73,12 +73,13 @@ impl Registry {
     }
 
     /// Finds an exec by its id, or a prefix of it that no other has.
-    fn find(&self, id: &str) -> Result<Arc<Exec>, Failure> {
+    pub(crate) fn find(&self, id: &str) -> Result<Arc<Exec>, Failure> {
         let all = self.lock();
         if let Some(exec) = ExecId::parse(id).ok().and_then(|id| all.get(&id)) {
             return Ok(Arc::clone(exec));
         }
-        let mut matching = all.values().filter(|exec| !id.is_empty() && exec.id.as_str().starts_with(id));
+        let mut matching =
+            all.values().filter(|exec| !id.is_empty() && exec.id.as_str().starts_with(id));
         match (matching.next(), matching.next()) {
             (Some(exec), None) => Ok(Arc::clone(exec)),
             _ => Err(Failure::not_found(format!("No such exec instance: {id}"))),
@@ -103,7 +104,9 @@ impl Engine {
         let all = self.0.execs.lock();
         let mut ids: Vec<String> = all
             .values()
-            .filter(|exec| exec.container == *container && !matches!(*exec.phase.borrow(), Phase::Ended { .. }))
+            .filter(|exec| {
+                exec.container == *container && !matches!(*exec.phase.borrow(), Phase::Ended { .. })
+            })
             .map(|exec| exec.id.to_string())
             .collect();
         ids.sort();
@@ -145,7 +148,8 @@ impl Engine {
     pub async fn exec_resize(&self, id: &str, width: u16, height: u16) -> Result<(), Failure> {
         let exec = self.0.execs.find(id)?;
         let mut phase = exec.phase.subscribe();
-        let settled = phase.wait_for(|phase| matches!(phase, Phase::Running { .. } | Phase::Ended { .. }));
+        let settled =
+            phase.wait_for(|phase| matches!(phase, Phase::Running { .. } | Phase::Ended { .. }));
         let now = match tokio::time::timeout(RESIZE_PATIENCE, settled).await {
             Ok(Ok(phase)) => phase.clone(),
             _ => return Err(Failure::invalid("exec process is not started")),
@@ -153,9 +157,18 @@ impl Engine {
         let Phase::Running { channel, .. } = now else {
             return Err(Failure::invalid("exec process is not started"));
         };
-        crate::calls::ask_shim(&channel, messages::shim::Request::Resize { width, height }, Vec::new()).await?;
+        crate::calls::ask_shim(
+            &channel,
+            messages::shim::Request::Resize { width, height },
+            Vec::new(),
+        )
+        .await?;
         let handle = self.0.containers.find(exec.container.as_str())?;
-        let more = [("height", height.to_string()), ("width", width.to_string()), ("execID", exec.id.to_string())];
+        let more = [
+            ("height", height.to_string()),
+            ("width", width.to_string()),
+            ("execID", exec.id.to_string()),
+        ];
         crate::container::actor::tell(&self.0, &handle.view().config, "resize", &more);
         Ok(())
     }

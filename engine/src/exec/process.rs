@@ -23,7 +23,11 @@ pub(super) async fn user(
     resolve(&files, config, asked)
 }
 
-fn resolve(files: &UserFiles, config: &ContainerConfig, asked: &str) -> Result<(User, String), Failure> {
+fn resolve(
+    files: &UserFiles,
+    config: &ContainerConfig,
+    asked: &str,
+) -> Result<(User, String), Failure> {
     let name = if asked.is_empty() { &config.config.user } else { asked };
     let user = files.resolve(name, &config.host.group_add)?;
     Ok((user, files.home(name).unwrap_or_else(|| "/".into())))
@@ -40,7 +44,8 @@ pub(super) fn process(
     let host = &config.host;
     let own = environment::environment(&config.config.hostname, body.tty, &[], &config.config.env);
     let env = environment::with_home(environment::merge(own, &body.env), &home);
-    let cwd = [&body.working_dir, &config.config.working_dir].into_iter().find(|path| !path.is_empty());
+    let cwd =
+        [&body.working_dir, &config.config.working_dir].into_iter().find(|path| !path.is_empty());
     let granted = caps::granted(&host.cap_add, &host.cap_drop, host.privileged || body.privileged)?;
     let security = security::parse(&host.security_opt, shared.config.no_new_privileges)?;
     let size = size.filter(|[height, width]| body.tty && *height > 0 && *width > 0);

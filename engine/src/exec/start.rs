@@ -75,7 +75,8 @@ fn told(failure: &Failure, tty: bool) -> Result<tokio::net::UnixStream, Failure>
     }
     bytes.extend_from_slice(text.as_bytes());
     let far = std::os::unix::net::UnixStream::from(far);
-    far.set_nonblocking(true).map_err(|error| Failure::internal(format!("use a stream for a client: {error}")))?;
+    far.set_nonblocking(true)
+        .map_err(|error| Failure::internal(format!("use a stream for a client: {error}")))?;
     let mut far = tokio::net::UnixStream::from_std(far)
         .map_err(|error| Failure::internal(format!("use a stream for a client: {error}")))?;
     tokio::spawn(async move {
@@ -109,7 +110,9 @@ async fn start(
             };
             exec.phase.send_replace(Phase::Ended { code });
             forget_later(shared, exec.id.clone());
-            if failure.message.contains(word) || failure.message.contains("no such file or directory") {
+            if failure.message.contains(word)
+                || failure.message.contains("no such file or directory")
+            {
                 return Err(failure);
             }
             Err(Failure::new(failure.class, format!("{failure}: {word}")))
@@ -143,7 +146,8 @@ async fn launch(
         attaches.push((attach, Fd(1)));
     }
     let terminal = body.tty.then(|| {
-        let [height, width] = size.unwrap_or_default().map(|size| u16::try_from(size).unwrap_or(u16::MAX));
+        let [height, width] =
+            size.unwrap_or_default().map(|size| u16::try_from(size).unwrap_or(u16::MAX));
         (width, height)
     });
     let attached = !attaches.is_empty();
@@ -156,7 +160,8 @@ async fn launch(
         attaches,
         channel: Fd(0),
     };
-    let (pid, _, warnings) = shared.workers.start_task(task::Request::Exec(Box::new(request)), fds).await?;
+    let (pid, _, warnings) =
+        shared.workers.start_task(task::Request::Exec(Box::new(request)), fds).await?;
     for warning in warnings {
         tracing::warn!(exec = exec.id.as_str(), "{warning}");
     }
@@ -164,13 +169,20 @@ async fn launch(
 }
 
 /// Reads the shim's events until the process has ended.
-async fn watch(shared: Arc<Shared>, exec: Arc<Exec>, config: Arc<ContainerConfig>, channel: Arc<Channel>) {
+async fn watch(
+    shared: Arc<Shared>,
+    exec: Arc<Exec>,
+    config: Arc<ContainerConfig>,
+    channel: Arc<Channel>,
+) {
     let id = ("execID", exec.id.to_string());
     let code = loop {
         match channel.receive().await {
-            Ok(Some(Event::Exited(exit) | Event::Status { exit: Some(exit), .. })) => break exit.code,
+            Ok(Some(Event::Exited(exit) | Event::Status { exit: Some(exit), .. })) => {
+                break exit.code;
+            }
             Ok(Some(Event::Detached { by_keys: true, .. })) => {
-                tell(&shared, &config, "exec_detach", &[id.clone()]);
+                tell(&shared, &config, "exec_detach", std::slice::from_ref(&id));
             }
             Ok(Some(_)) => {}
             Ok(None) | Err(_) => break KILLED,
@@ -180,7 +192,9 @@ async fn watch(shared: Arc<Shared>, exec: Arc<Exec>, config: Arc<ContainerConfig
     channel.send(&shim::Request::Acknowledge, Vec::new()).await.ok();
     exec.phase.send_replace(Phase::Ended { code });
     tell(&shared, &config, "exec_die", &[id, ("exitCode", code.to_string())]);
-    if let Err(failure) = shared.workers.delete_task(exec.container.clone(), Some(exec.id.clone())).await {
+    if let Err(failure) =
+        shared.workers.delete_task(exec.container.clone(), Some(exec.id.clone())).await
+    {
         tracing::debug!(exec = exec.id.as_str(), "clean up after the end: {failure}");
     }
     forget_later(&shared, exec.id.clone());

@@ -127,7 +127,11 @@ fn first(place: &Place, part: Part) -> std::io::Result<Position> {
     let files = place.open_all()?;
     let renderer = Renderer::new(part.show);
     let Some(mut missing) = part.tail else {
-        return Ok(Position { files: files.into_iter().map(Arc::new).collect(), offset: 0, renderer });
+        return Ok(Position {
+            files: files.into_iter().map(Arc::new).collect(),
+            offset: 0,
+            renderer,
+        });
     };
     let mut wanted = VecDeque::new();
     let mut offset = 0;
@@ -209,7 +213,9 @@ mod tests {
     use std::io::Write;
 
     fn line(text: &str) -> String {
-        format!("{{\"log\":\"{text}\\n\",\"stream\":\"stdout\",\"time\":\"2026-01-01T00:00:00Z\"}}\n")
+        format!(
+            "{{\"log\":\"{text}\\n\",\"stream\":\"stdout\",\"time\":\"2026-01-01T00:00:00Z\"}}\n"
+        )
     }
 
     fn raw() -> Show {
@@ -230,7 +236,9 @@ mod tests {
         let place = Place { path: directory.path().join("log") };
         std::fs::write(directory.path().join("log.1"), line("a") + &line("b")).unwrap();
         std::fs::write(&place.path, line("c")).unwrap();
-        for (tail, expected) in [(Some(2), "b\nc\n"), (Some(9), "a\nb\nc\n"), (Some(0), ""), (None, "a\nb\nc\n")] {
+        for (tail, expected) in
+            [(Some(2), "b\nc\n"), (Some(9), "a\nb\nc\n"), (Some(0), ""), (None, "a\nb\nc\n")]
+        {
             let part = Part { show: raw(), tail };
             let stream = read(place.clone(), part, None::<std::future::Ready<()>>);
             assert_eq!(collect(stream).await, expected, "{tail:?}");

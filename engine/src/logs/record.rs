@@ -45,7 +45,8 @@ pub fn parse(line: &[u8]) -> Option<Record<'_>> {
 fn in_our_order(line: &[u8]) -> Option<Record<'_>> {
     let rest = line.strip_prefix(b"{\"log\":\"")?;
     let (end, escaped) = closing_quote(rest)?;
-    let text = if escaped { Cow::Owned(unescape(&rest[..end])?) } else { Cow::Borrowed(&rest[..end]) };
+    let text =
+        if escaped { Cow::Owned(unescape(&rest[..end])?) } else { Cow::Borrowed(&rest[..end]) };
     let rest = rest[end + 1..].strip_prefix(b",\"stream\":\"std")?;
     let (stderr, mut rest) = match rest.strip_prefix(b"out\",") {
         Some(rest) => (false, rest),
@@ -133,7 +134,8 @@ fn by_parser(text: &[u8]) -> Option<Vec<u8>> {
 /// The attributes as `docker logs --details` shows them: sorted `key=value`, both urlencoded, joined by commas.
 pub fn details(attributes: &[u8]) -> String {
     let map: BTreeMap<String, String> = serde_json::from_slice(attributes).unwrap_or_default();
-    let pairs: Vec<String> = map.iter().map(|(key, value)| format!("{}={}", encode(key), encode(value))).collect();
+    let pairs: Vec<String> =
+        map.iter().map(|(key, value)| format!("{}={}", encode(key), encode(value))).collect();
     pairs.join(",")
 }
 
@@ -142,7 +144,9 @@ fn encode(text: &str) -> String {
     let mut encoded = String::with_capacity(text.len());
     for byte in text.bytes() {
         match byte {
-            b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'-' | b'_' | b'.' | b'~' => encoded.push(char::from(byte)),
+            b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'-' | b'_' | b'.' | b'~' => {
+                encoded.push(char::from(byte))
+            }
             b' ' => encoded.push('+'),
             other => encoded.push_str(&format!("%{other:02X}")),
         }
@@ -156,7 +160,8 @@ mod tests {
 
     #[test]
     fn a_line_of_the_shim_is_read_with_its_escapes() {
-        let line = br#"{"log":"a \"b\" \u00e4\\\n","stream":"stderr","time":"2026-01-02T03:04:05.6Z"}"#;
+        let line =
+            br#"{"log":"a \"b\" \u00e4\\\n","stream":"stderr","time":"2026-01-02T03:04:05.6Z"}"#;
         let record = parse(line).unwrap();
         assert_eq!(record.text, "a \"b\" ä\\\n".as_bytes());
         assert!(record.stderr);

@@ -141,7 +141,8 @@ mod tests {
 
     #[test]
     fn frames_have_the_stream_and_the_length_however_the_file_is_cut() {
-        let expected = "\u{1}\0\0\0\0\0\0\u{4}one\n\u{2}\0\0\0\0\0\0\u{4}two\n\u{1}\0\0\0\0\0\0\u{5}three";
+        let expected =
+            "\u{1}\0\0\0\0\0\0\u{4}one\n\u{2}\0\0\0\0\0\0\u{4}two\n\u{1}\0\0\0\0\0\0\u{5}three";
         for step in [1, 7, 64, 10_000] {
             assert_eq!(rendered(all(), step), expected);
         }

@@ -10,9 +10,9 @@ pub fn parse(text: &str) -> Option<Instant> {
         return slow(text);
     }
     let number = |from: usize, to: usize| -> Option<i64> {
-        bytes[from..to].iter().try_fold(0, |sum: i64, b| {
-            b.is_ascii_digit().then(|| sum * 10 + i64::from(b - b'0'))
-        })
+        bytes[from..to]
+            .iter()
+            .try_fold(0, |sum: i64, b| b.is_ascii_digit().then(|| sum * 10 + i64::from(b - b'0')))
     };
     let separators = [(4, b'-'), (7, b'-'), (10, b'T'), (13, b':'), (16, b':')];
     if separators.iter().any(|(at, byte)| bytes[*at] != *byte) {
@@ -66,13 +66,24 @@ mod tests {
 
     #[test]
     fn parse_agrees_with_the_calendar() {
-        for text in ["1970-01-01T00:00:00Z", "2000-02-29T23:59:59.5Z", "2026-11-24T08:39:40.123456789Z", "2100-03-01T00:00:00.000000001Z"] {
+        for text in [
+            "1970-01-01T00:00:00Z",
+            "2000-02-29T23:59:59.5Z",
+            "2026-11-24T08:39:40.123456789Z",
+            "2100-03-01T00:00:00.000000001Z",
+        ] {
             let expected: jiff::Timestamp = text.parse().unwrap();
             let (seconds, nanos) = parse(text).unwrap();
-            assert_eq!((seconds, nanos as i32), (expected.as_second(), expected.subsec_nanosecond()), "{text}");
+            assert_eq!(
+                (seconds, nanos as i32),
+                (expected.as_second(), expected.subsec_nanosecond()),
+                "{text}"
+            );
         }
         assert_eq!(parse("2026-11-24T10:39:40+02:00"), parse("2026-11-24T08:39:40Z"));
-        for bad in ["", "Z", "2026-11-24 08:39:40Z", "2026-11-24T08:39:40.Z", "2026-11-24T08:39:4xZ"] {
+        for bad in
+            ["", "Z", "2026-11-24 08:39:40Z", "2026-11-24T08:39:40.Z", "2026-11-24T08:39:4xZ"]
+        {
             assert_eq!(parse(bad), None, "{bad}");
         }
     }

@@ -19,11 +19,15 @@ pub struct Watch {
 impl Watch {
     /// Watches `directory`. Changes before this call are not seen, so look at the files after it once.
     pub fn new(directory: &Path) -> Self {
-        Self { events: Self::inotify(directory).and_then(|fd| Receiver::from_owned_fd_unchecked(fd).ok()) }
+        Self {
+            events: Self::inotify(directory)
+                .and_then(|fd| Receiver::from_owned_fd_unchecked(fd).ok()),
+        }
     }
 
     fn inotify(directory: &Path) -> Option<OwnedFd> {
-        let fd = inotify::init(inotify::CreateFlags::CLOEXEC | inotify::CreateFlags::NONBLOCK).ok()?;
+        let fd =
+            inotify::init(inotify::CreateFlags::CLOEXEC | inotify::CreateFlags::NONBLOCK).ok()?;
         let changes = inotify::WatchFlags::MODIFY
             | inotify::WatchFlags::CREATE
             | inotify::WatchFlags::MOVED_TO

@@ -27,13 +27,13 @@ pub fn parse(text: &str) -> Option<(&str, &str)> {
     (!name.is_empty() && !alias.is_empty() && !alias.contains(':')).then_some((name, alias))
 }
 
-/// The line in `hosts`.
-pub fn line(linked: &Linked) -> (String, String) {
-    let mut names = vec![linked.alias.clone(), linked.short_id.clone()];
+/// What the other container is called in `hosts`.
+pub fn names(linked: &Linked) -> Vec<&str> {
+    let mut names = vec![linked.alias.as_str(), linked.short_id.as_str()];
     if linked.name != linked.alias {
-        names.push(linked.name.clone());
+        names.push(&linked.name);
     }
-    (linked.address.to_string(), names.join(" "))
+    names
 }
 
 /// The variables in the container `of`, which links to it.
@@ -83,7 +83,7 @@ mod tests {
             ports: vec!["6379/tcp".into(), "x".into()],
             env: vec!["PATH=/bin".into(), "V=1".into()],
         };
-        assert_eq!(line(&linked), ("172.17.0.5".to_owned(), "my-db 0123456789ab redis-1".to_owned()));
+        assert_eq!(names(&linked), ["my-db", "0123456789ab", "redis-1"]);
         assert_eq!(
             variables("web", &linked),
             [

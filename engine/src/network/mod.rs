@@ -3,7 +3,6 @@
 //! Addresses are taken in memory only. Who has which is rebuilt at the start from the containers that run; a record of
 //! a container that does not run holds none. So no address leaks, whatever dies.
 
-pub mod files;
 pub mod links;
 
 use crate::config::Config;
@@ -79,7 +78,8 @@ impl DefaultBridge {
 
     /// Takes an address for a container; `mac` is the hardware address that the user asked for, `id` the endpoint's.
     pub fn plug(&self, id: String, mac: Option<[u8; 6]>) -> Result<Plugged, Failure> {
-        let address = self.lock().allocate().map_err(|error| Failure::from_error(error.class(), &error))?;
+        let address =
+            self.lock().allocate().map_err(|error| Failure::from_error(error.class(), &error))?;
         Ok(Plugged {
             id,
             address,

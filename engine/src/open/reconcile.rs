@@ -24,8 +24,10 @@ const KILLED: i32 = 137;
 pub(super) async fn reconcile(engine: &Engine) -> Result<(), OpenError> {
     let shared = &engine.0;
     let reader = shared.store.read()?;
-    let mut records: BTreeMap<ContainerId, ContainerConfig> = reader.list(store::CONTAINERS)?.into_iter().collect();
-    let mut outcomes: HashMap<ContainerId, Outcome> = reader.list(store::OUTCOMES)?.into_iter().collect();
+    let mut records: BTreeMap<ContainerId, ContainerConfig> =
+        reader.list(store::CONTAINERS)?.into_iter().collect();
+    let mut outcomes: HashMap<ContainerId, Outcome> =
+        reader.list(store::OUTCOMES)?.into_iter().collect();
     let intents = reader.list(store::INTENTS)?;
     drop(reader);
     for (id, intent) in intents {
@@ -37,9 +39,13 @@ pub(super) async fn reconcile(engine: &Engine) -> Result<(), OpenError> {
         records.remove(&id);
     }
     let tasks = shared.workers.tasks().await?;
-    let running: HashMap<ContainerId, TaskInfo> =
-        tasks.iter().filter(|task| task.exec.is_none()).map(|task| (task.id.clone(), task.clone())).collect();
-    let removing: Vec<ContainerId> = shared.store.read()?.list(store::INTENTS)?.into_iter().map(|(id, _)| id).collect();
+    let running: HashMap<ContainerId, TaskInfo> = tasks
+        .iter()
+        .filter(|task| task.exec.is_none())
+        .map(|task| (task.id.clone(), task.clone()))
+        .collect();
+    let removing: Vec<ContainerId> =
+        shared.store.read()?.list(store::INTENTS)?.into_iter().map(|(id, _)| id).collect();
     let mut actors = Vec::with_capacity(records.len());
     for (id, config) in &records {
         let outcome = outcomes.remove(id).unwrap_or_default();
@@ -105,7 +111,8 @@ async fn settle(shared: &Arc<Shared>, actor: &mut Actor, task: Option<&TaskInfo>
 
 async fn connect(shared: &Shared, id: &ContainerId) -> Result<transport::Channel, Failure> {
     let socket = shared.workers.connect_task(id.clone(), None).await?;
-    transport::Channel::new(socket).map_err(|error| Failure::internal(format!("connect to shim: {error}")))
+    transport::Channel::new(socket)
+        .map_err(|error| Failure::internal(format!("connect to shim: {error}")))
 }
 
 /// Takes over an exit that happened while no engine ran: the same as if it had been heard.
@@ -134,7 +141,10 @@ fn boot_policy(actor: &mut Actor, was_running: bool) {
     } else if was_running {
         actor.view.outcome.running = false;
         if let Err(failure) = actor.save_outcome() {
-            tracing::error!(container = actor.id().as_str(), "an exit was not written down: {failure}");
+            tracing::error!(
+                container = actor.id().as_str(),
+                "an exit was not written down: {failure}"
+            );
         }
         actor.publish();
         if actor.view.config.host.auto_remove && policy == Policy::No {
@@ -147,7 +157,8 @@ fn boot_policy(actor: &mut Actor, was_running: bool) {
 pub(super) async fn look_again(engine: &Engine) -> Result<(), Failure> {
     let tasks = engine.0.workers.tasks().await?;
     for handle in engine.0.containers.all() {
-        let known = tasks.iter().any(|task| task.id == handle.id && task.exec.is_none() && task.shim_alive);
+        let known =
+            tasks.iter().any(|task| task.id == handle.id && task.exec.is_none() && task.shim_alive);
         if handle.view().state.has_process() && !known {
             // One whose inbox is full is busy with the same question.
             handle.inbox.try_send(Command::Vanished).ok();

@@ -13,7 +13,8 @@ fn owners(shared: &Shared) -> BTreeSet<ContainerId> {
 /// Kills and removes tasks of containers that do not exist.
 pub(super) async fn tasks(shared: &Shared, tasks: &[TaskInfo]) {
     let owners = owners(shared);
-    let strays: BTreeSet<&ContainerId> = tasks.iter().map(|task| &task.id).filter(|id| !owners.contains(id)).collect();
+    let strays: BTreeSet<&ContainerId> =
+        tasks.iter().map(|task| &task.id).filter(|id| !owners.contains(id)).collect();
     for id in strays {
         tracing::warn!(container = id.as_str(), "a task without a container is removed");
         if let Err(failure) = shared.workers.delete_task(id.clone(), None).await {

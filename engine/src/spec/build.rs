@@ -100,7 +100,8 @@ fn process(input: &Input<'_>) -> Result<Process, Failure> {
     let mut args = vec![input.config.path.clone()];
     args.extend_from_slice(&input.config.args);
     let [height, width] = host.console_size;
-    let console_size = (config.tty && height > 0 && width > 0).then_some(ConsoleSize { height, width });
+    let console_size =
+        (config.tty && height > 0 && width > 0).then_some(ConsoleSize { height, width });
     Ok(Process {
         terminal: config.tty,
         console_size,
@@ -139,7 +140,8 @@ fn sysctls(config: &ContainerConfig) -> (BTreeMap<String, String>, Vec<(String, 
     for (name, value) in &config.host.sysctls {
         all.insert(name.clone(), value.clone());
     }
-    let (net, rest) = all.into_iter().partition(|(name, _)| own_network && name.starts_with("net."));
+    let (net, rest) =
+        all.into_iter().partition(|(name, _)| own_network && name.starts_with("net."));
     let net: BTreeMap<_, _> = net;
     (rest, net.into_iter().collect())
 }

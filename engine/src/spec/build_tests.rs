@@ -5,7 +5,11 @@ use spec::{ContainerId, Platform};
 
 fn container(host: &str, config: &str) -> ContainerConfig {
     let mut host: api_types::host::HostConfig = serde_json::from_str(host).unwrap();
-    for (mode, usual) in [(&mut host.network_mode, "bridge"), (&mut host.ipc_mode, "private"), (&mut host.cgroupns_mode, "private")] {
+    for (mode, usual) in [
+        (&mut host.network_mode, "bridge"),
+        (&mut host.ipc_mode, "private"),
+        (&mut host.cgroupns_mode, "private"),
+    ] {
         if mode.is_empty() {
             *mode = usual.into();
         }
@@ -77,11 +81,15 @@ fn the_default_is_dockers() {
     );
     let process = built.spec.process.as_ref().unwrap();
     assert_eq!(process.args, ["/bin/true", "-x"]);
-    assert_eq!(process.env, [&format!("PATH={}", environment::PATH), "HOSTNAME=070707070707", "A=1", "HOME=/root"]);
+    assert_eq!(
+        process.env,
+        [&format!("PATH={}", environment::PATH), "HOSTNAME=070707070707", "A=1", "HOME=/root"]
+    );
     assert_eq!((process.cwd.as_str(), process.oom_score_adj), ("/", Some(0)));
     assert_eq!(process.capabilities.as_ref().unwrap().effective, caps::DEFAULT);
     let linux = built.spec.linux.as_ref().unwrap();
-    let namespaces: Vec<_> = linux.namespaces.iter().map(|namespace| namespace.kind.as_str()).collect();
+    let namespaces: Vec<_> =
+        linux.namespaces.iter().map(|namespace| namespace.kind.as_str()).collect();
     assert_eq!(namespaces, ["mount", "network", "uts", "pid", "ipc", "cgroup"]);
     assert_eq!((linux.masked_paths.len(), linux.readonly_paths.len()), (12, 5));
     assert!(linux.sysctl.is_empty());
@@ -101,7 +109,8 @@ fn host_modes_leave_namespaces_with_the_host() {
     let config = container(host, "{}");
     let built = built(&config);
     let linux = built.spec.linux.as_ref().unwrap();
-    let namespaces: Vec<_> = linux.namespaces.iter().map(|namespace| namespace.kind.as_str()).collect();
+    let namespaces: Vec<_> =
+        linux.namespaces.iter().map(|namespace| namespace.kind.as_str()).collect();
     assert_eq!(namespaces, ["mount"]);
     assert_eq!(linux.sysctl.len(), 2);
     assert!(net_sysctls(&config).is_empty());
@@ -111,7 +120,8 @@ fn host_modes_leave_namespaces_with_the_host() {
 
 #[test]
 fn namespaces_of_other_containers_are_joined() {
-    let host = r#"{"NetworkMode":"container:aa","PidMode":"container:bb","IpcMode":"container:cc"}"#;
+    let host =
+        r#"{"NetworkMode":"container:aa","PidMode":"container:bb","IpcMode":"container:cc"}"#;
     let built = built(&container(host, "{}"));
     assert_eq!(
         built.joins,
@@ -132,12 +142,18 @@ fn privileged_hides_nothing_and_may_write_to_sys() {
     assert!(lines(&built).contains(&"/sys sysfs nosuid,noexec,nodev Kernel".to_owned()));
     assert!(lines(&built).contains(&"/sys/fs/cgroup cgroup nosuid,noexec,nodev Kernel".to_owned()));
     assert_eq!(linux.resources.as_ref().unwrap().devices.len(), 1);
-    assert_eq!(built.spec.process.as_ref().unwrap().capabilities.as_ref().unwrap().bounding.len(), 41);
+    assert_eq!(
+        built.spec.process.as_ref().unwrap().capabilities.as_ref().unwrap().bounding.len(),
+        41
+    );
 }
 
 #[test]
 fn system_paths_may_be_opened_without_other_privilege() {
-    let built = built(&container(r#"{"SecurityOpt":["systempaths=unconfined","no-new-privileges"]}"#, "{}"));
+    let built = built(&container(
+        r#"{"SecurityOpt":["systempaths=unconfined","no-new-privileges"]}"#,
+        "{}",
+    ));
     assert!(built.spec.linux.as_ref().unwrap().masked_paths.is_empty());
     assert!(built.spec.process.as_ref().unwrap().no_new_privileges);
 }

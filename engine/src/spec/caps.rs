@@ -73,7 +73,11 @@ pub fn normalize(field: &str, names: &[String]) -> Result<Vec<String>, Failure> 
     let mut known: Vec<String> = Vec::with_capacity(names.len());
     for name in names {
         let upper = name.to_ascii_uppercase();
-        let full = if upper == EVERY || upper.starts_with("CAP_") { upper } else { format!("CAP_{upper}") };
+        let full = if upper == EVERY || upper.starts_with("CAP_") {
+            upper
+        } else {
+            format!("CAP_{upper}")
+        };
         if full != EVERY && !ALL.contains(&full.as_str()) {
             return Err(Failure::invalid(format!("invalid {field}: unknown capability: {full:?}")));
         }
@@ -98,7 +102,8 @@ pub fn granted(add: &[String], drop: &[String], privileged: bool) -> Result<Vec<
     if is(&drop, EVERY) {
         return Ok(add);
     }
-    let mut names: Vec<String> = owned(&DEFAULT).into_iter().filter(|name| !is(&drop, name)).collect();
+    let mut names: Vec<String> =
+        owned(&DEFAULT).into_iter().filter(|name| !is(&drop, name)).collect();
     for name in add {
         if !names.contains(&name) {
             names.push(name);

@@ -7,8 +7,15 @@ use spec::oci::{Device, DeviceRule};
 
 /// What Docker lets every container use: zero, null, urandom, random, tty, console; and not fuse. The runtime adds
 /// full, ptmx and the pseudo-terminals.
-const RULES: [(bool, i64, i64); 7] =
-    [(true, 1, 5), (true, 1, 3), (true, 1, 9), (true, 1, 8), (true, 5, 0), (true, 5, 1), (false, 10, 229)];
+const RULES: [(bool, i64, i64); 7] = [
+    (true, 1, 5),
+    (true, 1, 3),
+    (true, 1, 9),
+    (true, 1, 8),
+    (true, 5, 0),
+    (true, 5, 1),
+    (false, 10, 229),
+];
 
 /// One `--device`, looked up on the host.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -55,13 +62,22 @@ pub fn confined(wanted: &[Wanted], cgroup_rules: &[String]) -> Result<Devices, F
 
 /// The devices of a privileged container: all of the host's, and those that are wanted under another name.
 pub fn privileged(host: &[HostDevice], wanted: &[Wanted]) -> Devices {
-    let mut nodes: Vec<Device> =
-        host.iter().map(|device| node(device, String::from_utf8_lossy(&device.path).into_owned())).collect();
+    let shown = host.iter().filter(|device| !is_containers_own(&device.path));
+    let mut nodes: Vec<Device> = shown
+        .map(|device| node(device, String::from_utf8_lossy(&device.path).into_owned()))
+        .collect();
     for want in wanted.iter().filter(|want| want.on_host != want.in_container) {
         nodes.extend(want.found.iter().map(|device| node(device, place(want, device))));
     }
     let every = DeviceRule { allow: true, access: Some("rwm".into()), ..DeviceRule::default() };
     Devices { nodes, rules: vec![every] }
+}
+
+/// Whether a container has a device of its own there, whatever the host has.
+fn is_containers_own(path: &[u8]) -> bool {
+    const OWN: [&[u8]; 5] =
+        [b"/dev/pts/", b"/dev/shm/", b"/dev/fd/", b"/dev/mqueue/", b"/dev/.udev/"];
+    path == b"/dev/console" || OWN.iter().any(|prefix| path.starts_with(prefix))
 }
 
 fn default_rules() -> Vec<DeviceRule> {
@@ -103,7 +119,8 @@ fn node(device: &HostDevice, path: String) -> Device {
 pub fn parse_rule(text: &str) -> Result<DeviceRule, Failure> {
     let wrong = || Failure::invalid(format!("invalid device cgroup rule format: '{text}'"));
     let mut parts = text.split(' ');
-    let (Some(kind), Some(numbers), Some(access), None) = (parts.next(), parts.next(), parts.next(), parts.next())
+    let (Some(kind), Some(numbers), Some(access), None) =
+        (parts.next(), parts.next(), parts.next(), parts.next())
     else {
         return Err(wrong());
     };
@@ -115,7 +132,8 @@ pub fn parse_rule(text: &str) -> Result<DeviceRule, Failure> {
         }
         _ => Err(wrong()),
     };
-    let allowed = (1..=3).contains(&access.len()) && access.bytes().all(|b| matches!(b, b'r' | b'w' | b'm'));
+    let allowed =
+        (1..=3).contains(&access.len()) && access.bytes().all(|b| matches!(b, b'r' | b'w' | b'm'));
     if !matches!(kind, "a" | "b" | "c") || !allowed {
         return Err(wrong());
     }
@@ -133,16 +151,30 @@ mod tests {
     use super::*;
 
     fn host(path: &str, minor: u32) -> HostDevice {
-        HostDevice { path: path.into(), block: true, major: 8, minor, mode: 0o60660, uid: 0, gid: 6 }
+        HostDevice {
+            path: path.into(),
+            block: true,
+            major: 8,
+            minor,
+            mode: 0o60660,
+            uid: 0,
+            gid: 6,
+        }
     }
 
     fn wanted(on_host: &str, in_container: &str, found: Vec<HostDevice>) -> Wanted {
-        Wanted { found, on_host: on_host.into(), in_container: in_container.into(), permissions: "rw".into() }
+        Wanted {
+            found,
+            on_host: on_host.into(),
+            in_container: in_container.into(),
+            permissions: "rw".into(),
+        }
     }
 
     #[test]
     fn a_device_gets_a_node_and_a_rule_under_its_name_in_the_container() {
-        let devices = confined(&[wanted("/dev/sda", "/dev/disk", vec![host("/dev/sda", 0)])], &[]).unwrap();
+        let devices =
+            confined(&[wanted("/dev/sda", "/dev/disk", vec![host("/dev/sda", 0)])], &[]).unwrap();
         assert_eq!(devices.nodes[0].path, "/dev/disk");
         assert_eq!(devices.nodes[0].file_mode, Some(0o660));
         assert_eq!(devices.rules.len(), 9);
@@ -162,7 +194,13 @@ mod tests {
     fn privileged_gets_the_hosts_devices_and_one_rule() {
         let same = wanted("/dev/sda", "/dev/sda", vec![host("/dev/sda", 0)]);
         let other = wanted("/dev/sdb", "/dev/x", vec![host("/dev/sdb", 1)]);
-        let devices = privileged(&[host("/dev/sda", 0), host("/dev/sdb", 1)], &[same, other]);
+        let all = [
+            host("/dev/sda", 0),
+            host("/dev/sdb", 1),
+            host("/dev/pts/0", 2),
+            host("/dev/console", 3),
+        ];
+        let devices = privileged(&all, &[same, other]);
         let paths: Vec<_> = devices.nodes.iter().map(|node| node.path.as_str()).collect();
         assert_eq!(paths, ["/dev/sda", "/dev/sdb", "/dev/x"]);
         assert_eq!(devices.rules.len(), 1);
@@ -173,7 +211,9 @@ mod tests {
     fn rules_are_read_as_docker_reads_them() {
         let rule = parse_rule("c 13:* rm").unwrap();
         assert_eq!((rule.kind.as_deref(), rule.major, rule.minor), (Some("c"), Some(13), None));
-        for bad in ["", "c 13", "x 1:1 r", "c 1:1 q", "c 1:1 rwmr", "c -1:1 r", "c 1:1 r ", "c +1:1 r"] {
+        for bad in
+            ["", "c 13", "x 1:1 r", "c 1:1 q", "c 1:1 rwmr", "c -1:1 r", "c 1:1 r ", "c +1:1 r"]
+        {
             let failure = parse_rule(bad).unwrap_err();
             assert_eq!(failure.message, format!("invalid device cgroup rule format: '{bad}'"));
         }

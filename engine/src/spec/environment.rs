@@ -4,7 +4,12 @@
 pub const PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 
 /// PATH, HOSTNAME, TERM with a terminal, what links add, then the container's own, which wins.
-pub fn environment(hostname: &str, terminal: bool, linked: &[String], own: &[String]) -> Vec<String> {
+pub fn environment(
+    hostname: &str,
+    terminal: bool,
+    linked: &[String],
+    own: &[String],
+) -> Vec<String> {
     let mut defaults = vec![format!("PATH={PATH}"), format!("HOSTNAME={hostname}")];
     if terminal {
         defaults.push("TERM=xterm".into());
@@ -46,7 +51,8 @@ mod tests {
 
     #[test]
     fn own_variables_replace_defaults_in_place_and_a_bare_name_removes() {
-        let own = ["TERM=vt100".to_owned(), "A=1".into(), "HOSTNAME".into(), "A=2".into(), "GONE".into()];
+        let own =
+            ["TERM=vt100".to_owned(), "A=1".into(), "HOSTNAME".into(), "A=2".into(), "GONE".into()];
         assert_eq!(
             environment("web", true, &["DB_NAME=/web/db".into()], &own),
             [&format!("PATH={PATH}"), "TERM=vt100", "DB_NAME=/web/db", "A=2"]

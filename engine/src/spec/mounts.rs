@@ -45,8 +45,11 @@ const USUAL: [(&str, &str, &str, &str); 7] = [
 ];
 
 /// Where the files for the network go.
-const FILES: [(&str, Source); 3] =
-    [("/etc/resolv.conf", Source::ResolvConf), ("/etc/hostname", Source::Hostname), ("/etc/hosts", Source::Hosts)];
+const FILES: [(&str, Source); 3] = [
+    ("/etc/resolv.conf", Source::ResolvConf),
+    ("/etc/hostname", Source::Hostname),
+    ("/etc/hosts", Source::Hosts),
+];
 
 /// Builds the mounts. `writable_cgroups` is whether `/sys/fs/cgroup` may be written.
 pub fn mounts(config: &ContainerConfig, writable_cgroups: bool) -> Result<Mounts, Failure> {
@@ -70,7 +73,9 @@ pub fn mounts(config: &ContainerConfig, writable_cgroups: bool) -> Result<Mounts
         rest.push((bind("/dev/shm", vec!["rbind".into(), "rprivate".into()]), Source::HostShm));
     }
     // A mount below another comes after it.
-    rest.sort_by_key(|(mount, _)| mount.destination.split('/').filter(|part| !part.is_empty()).count());
+    rest.sort_by_key(|(mount, _)| {
+        mount.destination.split('/').filter(|part| !part.is_empty()).count()
+    });
     for (mount, source) in rest {
         let kernel = mount.kind.as_deref() == Some("tmpfs");
         all.mounts.push(mount);
@@ -93,7 +98,8 @@ fn usual(config: &ContainerConfig, writable_cgroups: bool, all: &mut Mounts) {
         if destination == "/dev/shm" {
             options.push(format!("size={}", config.host.shm_size));
         }
-        let writable = destination == "/sys" && config.host.privileged || kind == "cgroup" && writable_cgroups;
+        let writable =
+            destination == "/sys" && config.host.privileged || kind == "cgroup" && writable_cgroups;
         if writable {
             options.retain(|option| option != "ro");
         }
@@ -128,7 +134,8 @@ fn user_mount(mount: &Mount, root_propagation: &mut Option<String>) -> Result<oc
             ..oci::Mount::default()
         });
     }
-    let mut options = vec![if mount.non_recursive { "bind".to_owned() } else { "rbind".to_owned() }];
+    let mut options =
+        vec![if mount.non_recursive { "bind".to_owned() } else { "rbind".to_owned() }];
     if !mount.writable {
         let shallow = mount.readonly_non_recursive || mount.kind == MountKind::Volume;
         options.push(if shallow { "ro".into() } else { "rro".into() });
@@ -136,7 +143,9 @@ fn user_mount(mount: &Mount, root_propagation: &mut Option<String>) -> Result<oc
     match mount.propagation.as_str() {
         "" => {}
         "shared" | "rshared" => *root_propagation = Some("shared".into()),
-        "slave" | "rslave" if root_propagation.is_none() => *root_propagation = Some("rslave".into()),
+        "slave" | "rslave" if root_propagation.is_none() => {
+            *root_propagation = Some("rslave".into())
+        }
         _ => {}
     }
     if !mount.propagation.is_empty() {

@@ -17,7 +17,8 @@ const MASKED: [&str; 12] = [
 ];
 
 /// Paths that are read-only for every container that is not privileged.
-const READONLY: [&str; 5] = ["/proc/bus", "/proc/fs", "/proc/irq", "/proc/sys", "/proc/sysrq-trigger"];
+const READONLY: [&str; 5] =
+    ["/proc/bus", "/proc/fs", "/proc/irq", "/proc/sys", "/proc/sysrq-trigger"];
 
 /// The hidden paths; `cpus` is how many processors may have a counter that tells of other work on the host.
 pub fn masked(cpus: usize) -> Vec<String> {

@@ -16,7 +16,9 @@ pub fn resources(host: &HostConfig, devices: &BlockDevices) -> Result<Resources,
     Ok(Resources {
         memory: memory(host),
         cpu: cpu(host),
-        pids: host.pids_limit.map(|limit| Pids { limit: Some(if limit <= 0 { -1 } else { limit }) }),
+        pids: host
+            .pids_limit
+            .map(|limit| Pids { limit: Some(if limit <= 0 { -1 } else { limit }) }),
         block_io: Some(block_io(host, devices)?),
         ..Resources::default()
     })
@@ -30,8 +32,11 @@ pub fn block_devices(host: &HostConfig) -> Vec<String> {
         &host.blkio_device_read_iops,
         &host.blkio_device_write_iops,
     ];
-    let mut paths: Vec<String> = host.blkio_weight_device.iter().map(|device| device.path.clone()).collect();
-    paths.extend(throttles.into_iter().flat_map(|list| list.iter()).map(|device| device.path.clone()));
+    let mut paths: Vec<String> =
+        host.blkio_weight_device.iter().map(|device| device.path.clone()).collect();
+    paths.extend(
+        throttles.into_iter().flat_map(|list| list.iter()).map(|device| device.path.clone()),
+    );
     paths.sort();
     paths.dedup();
     paths
@@ -82,10 +87,9 @@ fn cpu(host: &HostConfig) -> Option<Cpu> {
 
 fn block_io(host: &HostConfig, devices: &BlockDevices) -> Result<BlockIo, Failure> {
     let number = |path: &String| {
-        devices
-            .get(path)
-            .copied()
-            .ok_or_else(|| Failure::invalid(format!("block device {path}: no such device on the host")))
+        devices.get(path).copied().ok_or_else(|| {
+            Failure::invalid(format!("block device {path}: no such device on the host"))
+        })
     };
     let throttles = |list: &[api_types::host::ThrottleDevice]| {
         let one = |device: &api_types::host::ThrottleDevice| {
@@ -100,7 +104,11 @@ fn block_io(host: &HostConfig, devices: &BlockDevices) -> Result<BlockIo, Failur
     };
     Ok(BlockIo {
         weight: (host.blkio_weight != 0).then_some(host.blkio_weight),
-        weight_device: host.blkio_weight_device.iter().map(weight).collect::<Result<Vec<_>, Failure>>()?,
+        weight_device: host
+            .blkio_weight_device
+            .iter()
+            .map(weight)
+            .collect::<Result<Vec<_>, Failure>>()?,
         throttle_read_bps_device: throttles(&host.blkio_device_read_bps)?,
         throttle_write_bps_device: throttles(&host.blkio_device_write_bps)?,
         throttle_read_iops_device: throttles(&host.blkio_device_read_iops)?,
@@ -133,7 +141,8 @@ mod tests {
     #[test]
     fn throttles_need_a_device_that_exists() {
         let mut host = HostConfig::default();
-        host.blkio_device_read_bps.push(api_types::host::ThrottleDevice { path: "/dev/sda".into(), rate: 7 });
+        host.blkio_device_read_bps
+            .push(api_types::host::ThrottleDevice { path: "/dev/sda".into(), rate: 7 });
         assert_eq!(block_devices(&host), ["/dev/sda"]);
         let devices = BlockDevices::from([("/dev/sda".to_owned(), (8, 0))]);
         let io = resources(&host, &devices).unwrap().block_io.unwrap();

@@ -5,8 +5,21 @@ use spec::Failure;
 use spec::oci::Rlimit;
 
 const NAMES: [&str; 15] = [
-    "core", "cpu", "data", "fsize", "locks", "memlock", "msgqueue", "nice", "nofile", "nproc", "rss", "rtprio",
-    "rttime", "sigpending", "stack",
+    "core",
+    "cpu",
+    "data",
+    "fsize",
+    "locks",
+    "memlock",
+    "msgqueue",
+    "nice",
+    "nofile",
+    "nproc",
+    "rss",
+    "rtprio",
+    "rttime",
+    "sigpending",
+    "stack",
 ];
 
 /// Checks one limit's name and that its soft value is not above the hard one.
@@ -49,9 +62,14 @@ mod tests {
 
     #[test]
     fn the_engines_limits_fill_in_what_the_container_leaves_out() {
-        let limits = rlimits(&[limit("nofile", 10, 20)], &[limit("nofile", 1, 1), limit("core", -1, -1)]);
-        let texts: Vec<_> = limits.iter().map(|l| format!("{} {} {}", l.kind, l.soft, l.hard)).collect();
-        assert_eq!(texts, ["RLIMIT_NOFILE 10 20".to_owned(), format!("RLIMIT_CORE {0} {0}", u64::MAX)]);
+        let limits =
+            rlimits(&[limit("nofile", 10, 20)], &[limit("nofile", 1, 1), limit("core", -1, -1)]);
+        let texts: Vec<_> =
+            limits.iter().map(|l| format!("{} {} {}", l.kind, l.soft, l.hard)).collect();
+        assert_eq!(
+            texts,
+            ["RLIMIT_NOFILE 10 20".to_owned(), format!("RLIMIT_CORE {0} {0}", u64::MAX)]
+        );
     }
 
     #[test]

@@ -76,7 +76,10 @@ mod tests {
 
     #[test]
     fn an_option_that_tmpfs_lacks_is_refused() {
-        assert_eq!(options("colour=red").unwrap_err().message, "invalid tmpfs option [\"colour=red\"]");
+        assert_eq!(
+            options("colour=red").unwrap_err().message,
+            "invalid tmpfs option [\"colour=red\"]"
+        );
         assert!(options("bogus").is_err());
     }
 }
