@@ -121,7 +121,6 @@ fn event(connection: &Connection) -> Event {
     decode(&connection.receive().unwrap().expect("an open connection").payload).unwrap()
 }
 
-#[expect(clippy::zombie_processes, reason = "the shim reaps the process")]
 fn spawn(script: &str, options: Options) -> (std::process::Child, Streams) {
     if options.terminal {
         let master =

@@ -107,7 +107,10 @@ fn start_in(
         add_init(host, &mut spec, &mut sources)?;
     }
     let given = Given {
-        sources: sources.iter().map(|fd| fd.as_ref().map(kind_of).transpose()).collect::<Result<_, _>>()?,
+        sources: sources
+            .iter()
+            .map(|fd| fd.as_ref().map(kind_of).transpose())
+            .collect::<Result<_, _>>()?,
         joined: joins.iter().fold(Namespaces::empty(), |all, (kind, _)| all | *kind),
         cgroups: host.view.clone(),
         filter: host.filters.filter(&launch.seccomp, &bounding(&spec))?,

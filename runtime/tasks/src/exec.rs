@@ -1,7 +1,7 @@
 //! Starting a process in a running container.
 
-use crate::containment::Cgroup;
 use crate::container::join_of;
+use crate::containment::Cgroup;
 use crate::host::Host;
 use crate::received::Ends;
 use crate::records::{Name, broken, directory, group, state};

@@ -84,18 +84,16 @@ pub struct Host {
 impl Host {
     /// Opens, compiles and probes.
     pub fn prepare(settings: &Settings) -> Result<Self, HostError> {
-        let failed = |path: &Path, source: std::io::Error| HostError::Open {
-            path: path.to_owned(),
-            source,
-        };
+        let failed =
+            |path: &Path, source: std::io::Error| HostError::Open { path: path.to_owned(), source };
         std::fs::create_dir_all(&settings.exec_root)
             .map_err(|source| failed(&settings.exec_root, source))?;
         let exec_root = std::fs::File::open(&settings.exec_root)
             .map_err(|source| failed(&settings.exec_root, source))?;
         let policy = settings.policy.as_deref().unwrap_or(Path::new(policy::DEFAULT_PATH));
         let mountinfo = Path::new("/proc/self/mountinfo");
-        let mountinfo = std::fs::read_to_string(mountinfo)
-            .map_err(|source| failed(mountinfo, source))?;
+        let mountinfo =
+            std::fs::read_to_string(mountinfo).map_err(|source| failed(mountinfo, source))?;
         let layout = Layout::detect()?;
         let parent = layout.parent(&settings.cgroup_parent)?;
         Ok(Self {
@@ -133,10 +131,8 @@ impl Host {
 
 fn open_null() -> Result<OwnedFd, HostError> {
     let path = Path::new("/dev/null");
-    let failed = |errno: rustix::io::Errno| HostError::Open {
-        path: path.to_owned(),
-        source: errno.into(),
-    };
+    let failed =
+        |errno: rustix::io::Errno| HostError::Open { path: path.to_owned(), source: errno.into() };
     let flags = OFlags::RDWR | OFlags::CLOEXEC | OFlags::NOFOLLOW;
     let null = rustix::fs::open(path, flags, Mode::empty()).map_err(failed)?;
     let status = rustix::fs::fstat(&null).map_err(failed)?;

@@ -40,12 +40,7 @@ pub(crate) fn list(host: &Host) -> Result<Vec<TaskInfo>, Failure> {
 }
 
 /// A record that cannot be read describes a task without shim, which can only be deleted.
-fn describe(
-    host: &Host,
-    id: &ContainerId,
-    exec: Option<ExecId>,
-    directory: &TaskDir,
-) -> TaskInfo {
+fn describe(host: &Host, id: &ContainerId, exec: Option<ExecId>, directory: &TaskDir) -> TaskInfo {
     let state = directory.state().ok().flatten();
     let exit = directory.exit().ok().flatten();
     let runs = exit.is_none() && state.as_ref().is_some_and(|state| state.process.is_running());

@@ -43,7 +43,9 @@ fn check(arguments: &[String]) -> Result<(), Failure> {
     for (column, title) in fields.filter_map(|field| field.split_once('=')) {
         let column = column.trim_start_matches("-o");
         if title.trim_start().starts_with("PID") && column != "pid" {
-            return Err(Failure::invalid(format!("specifying \"{column}={title}\" is not allowed")));
+            return Err(Failure::invalid(format!(
+                "specifying \"{column}={title}\" is not allowed"
+            )));
         }
     }
     Ok(())
@@ -89,10 +91,8 @@ fn read_output(child: &mut Child) -> Result<String, Failure> {
     let mut buffer = vec![0; 64 * 1024];
     loop {
         let left = end.saturating_duration_since(Instant::now());
-        let timeout = Timespec {
-            tv_sec: left.as_secs().cast_signed(),
-            tv_nsec: left.subsec_nanos().into(),
-        };
+        let timeout =
+            Timespec { tv_sec: left.as_secs().cast_signed(), tv_nsec: left.subsec_nanos().into() };
         let mut fds = [PollFd::new(&stdout, PollFlags::IN)];
         match poll(&mut fds, Some(&timeout)) {
             Ok(0) => {
@@ -146,7 +146,8 @@ mod tests {
 
     #[test]
     fn only_lines_of_the_container_and_their_threads_are_kept() {
-        let output = "USER  PID CMD\nroot  1 init\nroot  5 sh -c 1\nroot  - thread\nroot 6 x\nroot - y\n";
+        let output =
+            "USER  PID CMD\nroot  1 init\nroot  5 sh -c 1\nroot  - thread\nroot 6 x\nroot - y\n";
         assert_eq!(
             select(output, &[5]).unwrap(),
             "USER  PID CMD\nroot  5 sh -c 1\nroot  - thread\n"

@@ -6,8 +6,7 @@ use plan::{CgroupView, Hierarchy};
 const ROOT: &str = "/sys/fs/cgroup/";
 
 /// What the kernel shows among a hierarchy's options that is no controller and no name.
-const OTHER: [&str; 6] =
-    ["rw", "ro", "xattr", "noprefix", "clone_children", "cpuset_v2_mode"];
+const OTHER: [&str; 6] = ["rw", "ro", "xattr", "noprefix", "clone_children", "cpuset_v2_mode"];
 
 /// Reads `/proc/self/mountinfo` (proc(5)): hierarchies of version 1 and a version 2 beside them, or version 2 alone.
 pub(crate) fn view(mountinfo: &str) -> CgroupView {

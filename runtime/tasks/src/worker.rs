@@ -133,12 +133,7 @@ fn connect(host: &Host, name: Name<'_>) -> Result<OwnedFd, Failure> {
 }
 
 /// In a child: handles the request and answers it. A launch or exec goes on as shim.
-fn serve(
-    host: &Host,
-    request: Request,
-    descriptors: Descriptors,
-    responder: Responder<Request>,
-) {
+fn serve(host: &Host, request: Request, descriptors: Descriptors, responder: Responder<Request>) {
     // The worker's own blocked signals are not its children's.
     set_mask(SignalSet::EMPTY).ok();
     let done = |result: Result<(), Failure>| result.map(|()| Reply::Done);

@@ -39,9 +39,15 @@ static COUNT: AtomicU64 = AtomicU64::new(0);
 
 impl Worker {
     pub(crate) fn new() -> Self {
+        Self::with_policy("")
+    }
+
+    /// A worker whose policy file has this text.
+    pub(crate) fn with_policy(policy: &str) -> Self {
         let number = COUNT.fetch_add(1, Ordering::Relaxed);
         let parent = format!("coffer-test-{}-{number}", std::process::id());
         let exec_root = tempfile::tempdir().unwrap();
+        std::fs::write(exec_root.path().join("policy.toml"), policy).unwrap();
         let rootfs = rootfs();
         let logs = tempfile::tempdir().unwrap();
         let (child, control, connection) = spawn(exec_root.path(), &parent);
@@ -98,7 +104,10 @@ impl Worker {
     }
 
     /// A launch of `script` with the descriptors that it names, and our ends of the channel and the client.
-    pub(crate) fn launch_request(&self, script: &str) -> (Launch, Vec<OwnedFd>, Connection, UnixStream) {
+    pub(crate) fn launch_request(
+        &self,
+        script: &str,
+    ) -> (Launch, Vec<OwnedFd>, Connection, UnixStream) {
         let (ours, theirs) = transport::pair().unwrap();
         let (client, stream) = UnixStream::pair().unwrap();
         let logs = std::fs::File::open(self.logs.path()).unwrap();
@@ -322,7 +331,8 @@ fn spawn(exec_root: &Path, parent: &str) -> (Child, Connection, Connection) {
     let child = Command::new(env!("CARGO_BIN_EXE_coffer-shim"))
         .arg("--exec-root")
         .arg(exec_root)
-        .args(["--cgroup-parent", parent, "--init", "/bin/busybox"])
+        .args(["--cgroup-parent", parent, "--init", "/bin/busybox", "--policy"])
+        .arg(exec_root.join("policy.toml"))
         .stdin(ProcessStdio::from(theirs))
         .spawn()
         .unwrap();
@@ -353,8 +363,20 @@ fn rootfs() -> tempfile::TempDir {
 
 pub(crate) fn process(script: &str) -> oci::Process {
     let capabilities: Vec<_> = [
-        "AUDIT_WRITE", "CHOWN", "DAC_OVERRIDE", "FOWNER", "FSETID", "KILL", "MKNOD",
-        "NET_BIND_SERVICE", "NET_RAW", "SETFCAP", "SETGID", "SETPCAP", "SETUID", "SYS_CHROOT",
+        "AUDIT_WRITE",
+        "CHOWN",
+        "DAC_OVERRIDE",
+        "FOWNER",
+        "FSETID",
+        "KILL",
+        "MKNOD",
+        "NET_BIND_SERVICE",
+        "NET_RAW",
+        "SETFCAP",
+        "SETGID",
+        "SETPCAP",
+        "SETUID",
+        "SYS_CHROOT",
     ]
     .iter()
     .map(|name| format!("CAP_{name}"))
@@ -385,10 +407,8 @@ fn mount(destination: &str, kind: &str, options: &[&str]) -> oci::Mount {
 
 /// Docker's defaults.
 pub(crate) fn specification(script: &str) -> oci::Spec {
-    let namespaces = ["mount", "network", "uts", "pid", "ipc", "cgroup"].map(|kind| oci::Namespace {
-        kind: kind.to_owned(),
-        path: None,
-    });
+    let namespaces = ["mount", "network", "uts", "pid", "ipc", "cgroup"]
+        .map(|kind| oci::Namespace { kind: kind.to_owned(), path: None });
     let paths = |paths: &[&str]| paths.iter().map(|&path| path.to_owned()).collect();
     oci::Spec {
         oci_version: "1.2.0".to_owned(),
@@ -422,7 +442,12 @@ pub(crate) fn specification(script: &str) -> oci::Spec {
                 }],
                 ..oci::Resources::default()
             }),
-            masked_paths: paths(&["/proc/kcore", "/proc/keys", "/proc/timer_list", "/sys/firmware"]),
+            masked_paths: paths(&[
+                "/proc/kcore",
+                "/proc/keys",
+                "/proc/timer_list",
+                "/sys/firmware",
+            ]),
             readonly_paths: paths(&["/proc/bus", "/proc/fs", "/proc/irq", "/proc/sys"]),
             ..oci::Linux::default()
         }),
