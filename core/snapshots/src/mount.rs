@@ -36,12 +36,26 @@ impl Store {
         self.mount_container(key, Purpose::Run)
     }
 
-    /// Mounts a container's snapshot for copies into and out of it. Only while the container does not run.
+    /// Mounts a container's snapshot for copies into it. Only while the container does not run.
     ///
     /// # Errors
     /// As [`Store::mount`].
     pub fn mount_view(&self, key: &SnapshotKey) -> Result<Detached, StoreError> {
         self.mount_container(key, Purpose::View)
+    }
+
+    /// Mounts a container's snapshot to be read, whether or not it is mounted for its container at the same time.
+    ///
+    /// What the container has written is one more lower layer here. A second mount with the same work directory would
+    /// empty it, and with that break the first: overlayfs cleans its work directory whenever it is mounted.
+    ///
+    /// # Errors
+    /// As [`Store::mount`].
+    pub fn mount_read(&self, key: &SnapshotKey) -> Result<Detached, StoreError> {
+        let mut lower = vec![text(format!("{key}/upper"))];
+        lower.extend(self.lower(&self.parents(key)?)?);
+        lower.push(text("init".to_owned()));
+        self.mount_paths(key, &lower, None, Purpose::View)
     }
 
     /// Mounts layers read-only, the lowest first.
@@ -66,15 +80,7 @@ impl Store {
         writable: Option<&SnapshotKey>,
         purpose: Purpose,
     ) -> Result<Detached, StoreError> {
-        let mut lower = Vec::with_capacity(layers.len() + 2);
-        for layer in layers.iter().rev() {
-            let path = text(format!("{layer}/fs"));
-            match openat(&self.root, &*path, OFlags::PATH | OFlags::CLOEXEC, Mode::empty()) {
-                Ok(_) => lower.push(path),
-                Err(Errno::NOENT) => return Err(StoreError::Missing(layer.clone())),
-                Err(errno) => return Err(kernel("open", layer)(errno)),
-            }
-        }
+        let mut lower = self.lower(layers)?;
         if writable.is_some() {
             // The lowest of all: it shows only where the image has nothing.
             lower.push(text("init".to_owned()));
@@ -84,6 +90,30 @@ impl Store {
             let empty = ["empty/one", "empty/two"].into_iter().take(missing);
             lower.extend(empty.map(|name| text(name.to_owned())));
         }
+        self.mount_paths(key, &lower, writable, purpose)
+    }
+
+    /// The directories of these layers, the highest first, as overlayfs wants them.
+    fn lower(&self, layers: &[SnapshotKey]) -> Result<Vec<CString>, StoreError> {
+        let mut lower = Vec::with_capacity(layers.len() + 2);
+        for layer in layers.iter().rev() {
+            let path = text(format!("{layer}/fs"));
+            match openat(&self.root, &*path, OFlags::PATH | OFlags::CLOEXEC, Mode::empty()) {
+                Ok(_) => lower.push(path),
+                Err(Errno::NOENT) => return Err(StoreError::Missing(layer.clone())),
+                Err(errno) => return Err(kernel("open", layer)(errno)),
+            }
+        }
+        Ok(lower)
+    }
+
+    fn mount_paths(
+        &self,
+        key: &SnapshotKey,
+        lower: &[CString],
+        writable: Option<&SnapshotKey>,
+        purpose: Purpose,
+    ) -> Result<Detached, StoreError> {
         let upper = writable.map(|key| (text(format!("{key}/upper")), text(format!("{key}/work"))));
         let lower: Vec<&CStr> = lower.iter().map(CString::as_c_str).collect();
         let overlay = Overlay {

@@ -122,6 +122,23 @@ fn a_container_sees_its_layers_and_changes_none() {
 }
 
 #[test]
+fn reading_a_container_does_not_disturb_the_mount_that_it_runs_on() {
+    let directory = tempfile::tempdir().unwrap();
+    let store = open(directory.path());
+    commit(&store, &key("a"), &[("etc/kept", "low")]);
+    store.prepare(&key("c"), &[key("a")]).unwrap();
+    let running = store.mount(&key("c")).unwrap();
+    let reader = store.mount_read(&key("c")).unwrap();
+    assert_eq!(read(&reader, "etc/kept").unwrap(), "low");
+    // The first change below a directory copies it up, for which overlayfs needs its work directory.
+    write(running.as_fd(), "etc/new", "written");
+    drop(reader);
+    let reader = store.mount_read(&key("c")).unwrap();
+    assert_eq!(read(&reader, "etc/new").unwrap(), "written");
+    assert!(rustix::fs::mkdirat(&reader, "x", Mode::RWXU).is_err());
+}
+
+#[test]
 fn layers_are_mounted_read_only_and_a_view_opens_no_device() {
     let directory = tempfile::tempdir().unwrap();
     let store = open(directory.path());

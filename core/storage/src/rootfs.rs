@@ -44,7 +44,11 @@ pub(crate) fn open(
     match root {
         Root::Image { layers } => storage.store.mount_layers(layers).map_err(failure),
         Root::Stopped { key, mounts } => {
-            let view = storage.store.mount_view(key).map_err(failure)?;
+            let view = match purpose {
+                Use::Write => storage.store.mount_view(key),
+                Use::Read | Use::WithoutMounts => storage.store.mount_read(key),
+            }
+            .map_err(failure)?;
             if mounts.is_empty() || purpose == Use::WithoutMounts {
                 return Ok(view);
             }

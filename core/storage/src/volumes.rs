@@ -190,7 +190,7 @@ fn fill(
     key: &SnapshotKey,
     path: &[u8],
 ) -> Result<(), Failure> {
-    let view = storage.store.mount_view(key).map_err(failure)?;
+    let view = storage.store.mount_read(key).map_err(failure)?;
     let request = Request::parse(path)?.following();
     let (source, stat) = match request.open(view.as_fd()) {
         Ok(found) => found,
