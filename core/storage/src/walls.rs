@@ -30,7 +30,7 @@ const CALLS: &[&str] = &[
     "openat2", "pread64", "pwrite64", "read", "readlinkat", "readv", "renameat2", "sendfile", "splice", "statx",
     "symlinkat", "unlinkat", "utimensat", "write", "writev",
     "brk", "clock_gettime", "exit", "exit_group", "futex", "getpid", "getrandom", "gettid", "madvise", "mmap",
-    "mprotect", "mremap", "munmap", "poll", "restart_syscall", "rt_sigaction", "rt_sigprocmask", "rt_sigreturn",
+    "mprotect", "mremap", "munmap", "poll", "ppoll", "restart_syscall", "rt_sigaction", "rt_sigprocmask", "rt_sigreturn",
     "sched_yield", "sigaltstack", "tgkill",
 ];
 

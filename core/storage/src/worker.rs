@@ -61,8 +61,10 @@ pub(crate) struct Storage {
 pub struct Worker {
     storage: Storage,
     jobs: Jobs,
-    /// Something was removed, or a job died: there is something to clear away.
-    untidy: bool,
+    /// There may be something in the trash.
+    trash: bool,
+    /// A job died, so there may be something in `tmp` that nobody finishes.
+    stale: bool,
     sweeping: bool,
     /// The longest deadline that a request gets.
     longest: Duration,
@@ -89,7 +91,8 @@ impl Worker {
             data_root: data_root.to_owned(),
         };
         let jobs = Jobs::new().map_err(WorkerError::Watch)?;
-        Ok(Self { storage, jobs, untidy: true, sweeping: false, longest: Duration::MAX })
+        let longest = Duration::MAX;
+        Ok(Self { storage, jobs, trash: true, stale: false, sweeping: false, longest })
     }
 
     /// The same worker that stops every request after `longest` at the latest.
@@ -112,14 +115,14 @@ impl Worker {
 
     /// Starts to remove what is in the trash, if nobody does.
     fn sweep(&mut self) {
-        if self.sweeping || !self.untidy {
+        // While no job runs, whatever lies in tmp belongs to one that died.
+        if self.stale && self.jobs.is_empty() && self.storage.store.clear_tmp().is_ok() {
+            (self.stale, self.trash) = (false, true);
+        }
+        if self.sweeping || !self.trash {
             return;
         }
-        self.untidy = false;
-        // While no job runs, whatever lies in tmp belongs to one that died.
-        if self.jobs.is_empty() && self.storage.store.clear_tmp().is_err() {
-            self.untidy = true;
-        }
+        self.trash = false;
         let storage = &self.storage;
         let swept = self.jobs.start(None, job::SWEEP, || {
             let snapshots = storage.store.empty_trash().map_err(failure);
@@ -137,12 +140,12 @@ impl Worker {
             Request::Mount { key } => layers::mount(&self.storage, key),
             Request::List => layers::list(&self.storage),
             Request::Remove { key } => {
-                self.untidy = true;
+                self.trash = true;
                 ready(store.remove(key))
             }
             Request::VolumeCreate { name } => volumes.create(name).map(|()| (Reply::Done, vec![])),
             Request::VolumeRemove { name } => {
-                self.untidy = true;
+                self.trash = true;
                 volumes.remove(name).map(|()| (Reply::Done, vec![]))
             }
             Request::VolumeOpen { name, copy_up: None } => volumes.answer_open(name),
@@ -220,12 +223,10 @@ impl Handler<Request> for Worker {
             self.jobs.enforce_deadlines();
         }
         let ended = self.jobs.collect();
-        self.untidy |= ended.died;
+        self.stale |= ended.died;
         if ended.swept {
             self.sweeping = false;
         }
-        if self.jobs.is_empty() {
-            self.sweep();
-        }
+        self.sweep();
     }
 }

@@ -334,3 +334,77 @@ fn an_archive_cut_at_any_block_leaves_only_what_is_inside() {
         untouched(&directory);
     }
 }
+
+/// All that lies outside the root, with its content.
+fn outside(directory: &Path) -> Vec<(std::path::PathBuf, u32, u64, Vec<u8>)> {
+    let mut found = Vec::new();
+    for name in ["beside", "victim", "victim/inner"] {
+        let path = directory.join(name);
+        let stat = std::fs::symlink_metadata(&path).unwrap();
+        found.push((
+            path.clone(),
+            stat.mode(),
+            stat.nlink(),
+            std::fs::read(&path).unwrap_or_default(),
+        ));
+    }
+    let count = std::fs::read_dir(directory).unwrap().count() as u64;
+    let inner = std::fs::read_dir(directory.join("victim")).unwrap().count() as u64;
+    found.push((std::path::PathBuf::new(), 0, count * 100 + inner, Vec::new()));
+    found
+}
+
+fn component() -> impl proptest::strategy::Strategy<Value = &'static str> {
+    proptest::sample::select(vec![
+        "a",
+        "b",
+        "c",
+        "..",
+        ".",
+        "",
+        "victim",
+        "beside",
+        "inner",
+        ".wh.a",
+        ".wh.b",
+        ".wh..wh..opq",
+    ])
+}
+
+fn path() -> impl proptest::strategy::Strategy<Value = String> {
+    use proptest::strategy::Strategy as _;
+    proptest::collection::vec(component(), 1..5).prop_map(|parts| parts.join("/"))
+}
+
+proptest::proptest! {
+    #![proptest_config(proptest::test_runner::Config { cases: 150, ..Default::default() })]
+
+    #[test]
+    fn no_sequence_of_entries_touches_what_lies_outside(
+        entries in proptest::collection::vec((path(), 0usize..6, path()), 1..12),
+        as_layer in proptest::bool::ANY,
+    ) {
+        let (directory, root) = place();
+        std::fs::create_dir(directory.path().join("victim")).unwrap();
+        std::fs::write(directory.path().join("victim/inner"), "inner").unwrap();
+        let before = outside(directory.path());
+        let mut raw = Raw::default();
+        for (name, kind, target) in &entries {
+            let absolute = directory.path().join(target.trim_start_matches('/'));
+            let absolute = absolute.to_str().unwrap();
+            let target = if target.contains("..") { target.as_str() } else { absolute };
+            raw = match kind {
+                0 => raw.entry(name.as_bytes(), b'5', b"", b""),
+                1 => raw.entry(name.as_bytes(), b'2', target.as_bytes(), b""),
+                2 => raw.entry(name.as_bytes(), b'2', b"../..", b""),
+                3 => raw.entry(name.as_bytes(), b'1', target.as_bytes(), b""),
+                4 => raw.entry(name.as_bytes(), b'6', b"", b""),
+                _ => raw.file(name.trim_end_matches('/').as_bytes(), b"evil"),
+            };
+            let options = if as_layer { ExtractOptions::LAYER } else { ExtractOptions::PLAIN };
+            // Each further entry works on what the ones before made, also after one was refused.
+            run(&root, b"", &raw.clone().end(), options).ok();
+        }
+        proptest::prop_assert_eq!(outside(directory.path()), before);
+    }
+}
