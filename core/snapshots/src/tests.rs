@@ -125,7 +125,10 @@ fn a_container_sees_its_layers_and_changes_none() {
 fn reading_a_container_does_not_disturb_the_mount_that_it_runs_on() {
     let directory = tempfile::tempdir().unwrap();
     let store = open(directory.path());
-    commit(&store, &key("a"), &[("etc/kept", "low")]);
+    let staging = store.stage(&key("a")).unwrap().unwrap();
+    rustix::fs::mkdirat(staging.tree(), "etc", Mode::RWXU).unwrap();
+    write(staging.tree(), "etc/kept", "low");
+    staging.commit(3).unwrap();
     store.prepare(&key("c"), &[key("a")]).unwrap();
     let running = store.mount(&key("c")).unwrap();
     let reader = store.mount_read(&key("c")).unwrap();
