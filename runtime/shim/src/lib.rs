@@ -23,6 +23,7 @@ mod stamp;
 mod state;
 mod stdin;
 mod supervise;
+mod task;
 
 pub use keys::KeyScanner;
 pub use lines::LONGEST as LONGEST_MESSAGE;
@@ -30,7 +31,8 @@ pub use log::{JsonLog, Stream};
 pub use logfile::{LogFile, LogFileError};
 pub use stamp::now;
 pub use state::{Process, State, StateError, TaskDir, TaskRoot};
-pub use supervise::{Streams, Task, supervise};
+pub use supervise::supervise;
+pub use task::{Streams, Task};
 
 use std::os::fd::BorrowedFd;
 

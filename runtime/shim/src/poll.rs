@@ -1,6 +1,7 @@
 //! What the loop waits for.
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::io::Errno;
 use std::os::fd::BorrowedFd;
 
 /// What a descriptor in the poll set is.
@@ -37,9 +38,15 @@ pub(crate) fn wait(interests: &[Interest<'_>], nanos: i64) -> Vec<(Token, PollFl
     const SECOND: i64 = 1_000_000_000;
     let timeout = Timespec { tv_sec: nanos.max(0) / SECOND, tv_nsec: nanos.max(0) % SECOND };
     let timeout = (nanos < i64::MAX / 2).then_some(&timeout);
-    // EINTR cannot say what is ready; the caller's deadlines are absolute, so asking again is right.
-    if poll(&mut fds, timeout).is_err() {
-        return Vec::new();
+    match poll(&mut fds, timeout) {
+        Ok(_) => {}
+        // Nothing is known to be ready; the caller's deadlines are absolute, so it just asks again.
+        Err(Errno::INTR) => return Vec::new(),
+        // No memory for the kernel's tables: not to be asked again at once.
+        Err(_) => {
+            std::thread::sleep(std::time::Duration::from_millis(10));
+            return Vec::new();
+        }
     }
     interests
         .iter()

@@ -65,9 +65,11 @@ fn attempt(host: &Host, launch: Launch, received: Launched) -> Result<Started, F
         let started = start_in(host, launch, received, directory, &group, &parent);
         let started = started.map(|(task, warnings)| (task, warnings, lock));
         match started {
-            Ok((task, warnings, _lock)) => {
-                Ok(Started { task, cgroup: Cgroup::of_container(group), warnings })
-            }
+            Ok((task, warnings, _lock)) => Ok(Started {
+                task,
+                cgroup: Cgroup::of_container(group, host.cgroup_mode()),
+                warnings,
+            }),
             Err(failure) => {
                 let empty = group.kill(UNDO).and_then(|()| group.delete(UNDO));
                 // With something left the record stays, so that it is found.

@@ -1,6 +1,6 @@
 //! A cgroup as the shim sees it.
 
-use cgroups::{Group, OomWatch};
+use cgroups::{Group, Mode, OomWatch};
 use shim::Containment;
 use std::os::fd::{AsFd, BorrowedFd};
 use std::time::Duration;
@@ -8,7 +8,7 @@ use std::time::Duration;
 /// How long what the first process left behind may take to die.
 const KILL: Duration = Duration::from_secs(10);
 
-/// The kernel announces exhaustion before it has counted the process that it ends: so many milliseconds are waited.
+/// On v1 the kernel announces exhaustion before it has counted the process that it ends: so many milliseconds are waited.
 const COUNTED: u32 = 20;
 
 /// The cgroup of a container, which ends with it, or of the container around an exec, which does not.
@@ -17,6 +17,8 @@ pub(crate) struct Cgroup {
     group: Option<Group>,
     watch: Option<OomWatch>,
     owned: bool,
+    /// Whether the count follows the event.
+    counts_late: bool,
     first: u64,
     seen: u64,
     unreported: bool,
@@ -24,10 +26,17 @@ pub(crate) struct Cgroup {
 
 impl Cgroup {
     /// The group of a container, that is emptied and removed when the container's first process has ended.
-    pub(crate) fn of_container(group: Group) -> Self {
-        // Without the watch exhaustion is still seen, but not before the end.
-        let watch = group.watch_oom().ok();
-        Self { group: Some(group), watch, owned: true, first: 0, seen: 0, unreported: false }
+    pub(crate) fn of_container(group: Group, mode: Mode) -> Self {
+        Self {
+            // Without the watch exhaustion is still seen, but not before the end.
+            watch: group.watch_oom().ok(),
+            group: Some(group),
+            owned: true,
+            counts_late: mode != Mode::V2,
+            first: 0,
+            seen: 0,
+            unreported: false,
+        }
     }
 
     /// The group in which an exec is.
@@ -37,6 +46,7 @@ impl Cgroup {
             group: Some(group),
             watch: None,
             owned: false,
+            counts_late: false,
             first,
             seen: first,
             unreported: false,
@@ -60,12 +70,14 @@ impl Containment for Cgroup {
     fn killed_for_memory(&mut self) -> bool {
         if let Some(watch) = &self.watch {
             watch.drain();
-            for _ in 0..COUNTED {
+            let tries = if self.counts_late { COUNTED } else { 0 };
+            for _ in 0..tries {
                 if self.count() {
                     return true;
                 }
                 std::thread::sleep(Duration::from_millis(1));
             }
+            return self.count();
         }
         std::mem::take(&mut self.unreported)
     }

@@ -111,6 +111,11 @@ impl Host {
         })
     }
 
+    /// How the host mounts cgroups.
+    pub fn cgroup_mode(&self) -> cgroups::Mode {
+        self.layout.mode()
+    }
+
     /// The name of the group above those of containers that name none.
     pub fn default_parent(&self) -> &str {
         &self.parent_name
