@@ -2,8 +2,9 @@
 
 use spec::SnapshotKey;
 
-/// Most parents of a container: overlayfs takes 500 lower directories (OVL_MAX_STACK), and one is `init`.
-pub(crate) const PARENTS_MAX: usize = 499;
+/// Most parents of a container: overlayfs takes 500 lower directories (OVL_MAX_STACK), one is `init`, and for reading the
+/// container's own is one too.
+pub(crate) const PARENTS_MAX: usize = 498;
 
 /// Longest meta file in bytes.
 pub(crate) const META_MAX: usize = 16 + PARENTS_MAX * 65;

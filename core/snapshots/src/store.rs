@@ -193,6 +193,19 @@ impl Store {
         Ok(lowers)
     }
 
+    /// Waits until nobody else holds this container's lock, and holds it as long as the descriptor is open. Who mounts a
+    /// container to write into it holds it: a second such mount would empty the work directory of the first.
+    ///
+    /// # Errors
+    /// It does not exist.
+    pub fn lock(&self, key: &SnapshotKey) -> Result<OwnedFd, StoreError> {
+        let directory = self.directory(key)?;
+        let exclusive = rustix::fs::FlockOperation::LockExclusive;
+        rustix::io::retry_on_intr(|| rustix::fs::flock(&directory, exclusive))
+            .map_err(kernel("lock", key))?;
+        Ok(directory)
+    }
+
     fn directory(&self, key: &SnapshotKey) -> Result<OwnedFd, StoreError> {
         match openat(&self.root, key.as_str(), DIRECTORY, Mode::empty()) {
             Ok(directory) => Ok(directory),

@@ -177,6 +177,18 @@ pub(crate) fn is_read_only(file: impl AsFd) -> bool {
     rustix::fs::fstatvfs(file).is_ok_and(|found| found.f_flag.contains(StatVfsMountFlags::RDONLY))
 }
 
+/// Whether a container could not write there. A stopped one is looked at through a mount that is read-only as a whole,
+/// which says nothing; what is mounted in it does.
+fn container_cannot_write(root: &Root, view: BorrowedFd<'_>, file: BorrowedFd<'_>) -> bool {
+    let mount = |file| {
+        let wanted = rustix::fs::StatxFlags::MNT_ID;
+        rustix::fs::statx(file, "", rustix::fs::AtFlags::EMPTY_PATH, wanted)
+            .map_or(0, |found| found.stx_mnt_id)
+    };
+    let own = matches!(root, Root::Stopped { .. }) && mount(view) == mount(file);
+    !own && is_read_only(file)
+}
+
 /// Where a symbolic link leads in the root, as an absolute path; where nothing lies, the rest of the text stands as it
 /// is.
 fn resolve_link(root: BorrowedFd<'_>, path: &[u8]) -> Result<Vec<u8>, Errno> {
@@ -233,7 +245,7 @@ pub(crate) fn stat(storage: &Storage, root: &Root, fds: &mut Descriptors, path: 
         mode: found.st_mode,
         modified: seconds.saturating_add(i64::try_from(found.st_mtime_nsec).unwrap_or(0)),
         link_target,
-        read_only: is_read_only(&opened),
+        read_only: container_cannot_write(root, view.as_fd(), opened.as_fd()),
     };
     Ok((Reply::Stat(stat), vec![]))
 }

@@ -13,7 +13,7 @@ use safepath::walk::{self, Last};
 use snapshots::Store;
 use spec::{Class, ContainerId, Failure};
 use std::ffi::CString;
-use std::os::fd::{AsFd, AsRawFd, OwnedFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt;
 use sys::clone::Namespaces;
 use transport::Descriptors;
@@ -29,6 +29,26 @@ pub(crate) enum Use {
     WithoutMounts,
 }
 
+/// An opened root file system.
+#[derive(Debug)]
+pub(crate) struct View {
+    mount: Detached,
+    /// A stopped container's lock while it is written.
+    _lock: Option<OwnedFd>,
+}
+
+impl From<Detached> for View {
+    fn from(mount: Detached) -> Self {
+        Self { mount, _lock: None }
+    }
+}
+
+impl AsFd for View {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.mount.as_fd()
+    }
+}
+
 fn internal(what: &str, error: &dyn std::error::Error) -> Failure {
     let failure = Failure::from_error(Class::Internal, error);
     Failure::internal(format!("open root file system: {what}: {failure}"))
@@ -40,21 +60,25 @@ pub(crate) fn open(
     root: &Root,
     fds: &mut Descriptors,
     purpose: Use,
-) -> Result<Detached, Failure> {
+) -> Result<View, Failure> {
     match root {
-        Root::Image { layers } => storage.store.mount_layers(layers).map_err(failure),
+        Root::Image { layers } => Ok(storage.store.mount_layers(layers).map_err(failure)?.into()),
         Root::Stopped { key, mounts } => {
+            let lock = match purpose {
+                Use::Write => Some(storage.store.lock(key).map_err(failure)?),
+                Use::Read | Use::WithoutMounts => None,
+            };
             let view = match purpose {
                 Use::Write => storage.store.mount_view(key),
                 Use::Read | Use::WithoutMounts => storage.store.mount_read(key),
+            };
+            let mut mount = view.map_err(failure)?;
+            if !mounts.is_empty() && purpose != Use::WithoutMounts {
+                mount = with_mounts(storage, mount, mounts, fds, purpose)?;
             }
-            .map_err(failure)?;
-            if mounts.is_empty() || purpose == Use::WithoutMounts {
-                return Ok(view);
-            }
-            with_mounts(storage, view, mounts, fds, purpose)
+            Ok(View { mount, _lock: lock })
         }
-        Root::Running { id, pidfd } => running(&storage.store, id, &fds.take(*pidfd)?),
+        Root::Running { id, pidfd } => Ok(running(&storage.store, id, &fds.take(*pidfd)?)?.into()),
     }
 }
 

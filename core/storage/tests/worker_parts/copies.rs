@@ -88,6 +88,9 @@ pub(crate) fn copies() {
     engine.ask_with(&copy_in("/srv/data", root.clone()), &fds).unwrap();
     let data = engine.root().join("volumes/data/_data");
     assert_eq!(std::fs::read_to_string(data.join("d/f")).unwrap(), "f");
+    let stat = Request::Stat { root: root.clone(), path: b"/srv/data/d/f".to_vec() };
+    let (reply, _) = engine.ask_with(&stat, &[file.as_fd(), volume.as_fd()]).unwrap();
+    assert!(matches!(reply, Reply::Stat(stat) if !stat.read_only && stat.size == 1));
     // A link that the archive made is followed inside the container only.
     let through = tar(&[("etc/motd", Item::File("inside"))]);
     let file = file_with(&through);
