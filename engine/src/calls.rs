@@ -266,6 +266,13 @@ impl Workers {
         }
     }
 
+    pub(crate) async fn statistics(&self, id: ContainerId) -> Result<task::Statistics, Failure> {
+        match self.task.call(task::Request::Statistics { id }, Vec::new()).await? {
+            (task::Reply::Statistics(counted), _) => Ok(*counted),
+            _ => odd("read statistics"),
+        }
+    }
+
     pub(crate) async fn open_init(&self, id: ContainerId) -> Result<OwnedFd, Failure> {
         match self.task.call(task::Request::OpenInit { id }, Vec::new()).await? {
             (task::Reply::Init { pidfd }, fds) => take(fds, pidfd),

@@ -46,6 +46,7 @@ pub use container::options::{
     ArchivePutOptions, AttachOptions, Attached, CommitOptions, ListOptions, LogOptions, RemoveOptions, TarStream,
     WaitCondition,
 };
+pub use container::stats::{StatsMode, StatsStream};
 pub use container::wait::WaitHandle;
 pub use filter::Filters;
 pub use logs::LogStream;

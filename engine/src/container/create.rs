@@ -8,7 +8,7 @@ use super::live::Outcome;
 use super::mounts::{self, Mounts, WantedVolume};
 use super::remove::finish_removal;
 use super::state::State;
-use super::{merge, name, validate};
+use super::{merge, mount_options, name, validate};
 use crate::open::{Engine, Shared};
 use crate::spec::paths;
 use crate::store::{self, ANONYMOUS_LABEL, Intent, VolumeRecord};
@@ -92,7 +92,7 @@ impl Engine {
         for source in &mounts.sources_to_check {
             shared.workers.open_host_path(source, false, true).await.map_err(|failure| {
                 match failure.class {
-                    Class::NotFound => mounts::mount_failure(
+                    Class::NotFound => mount_options::mount_failure(
                         "bind",
                         &format!("bind source path does not exist: {source}"),
                     ),

@@ -3,8 +3,8 @@
 use super::config::{ContainerConfig, Mode, MountKind};
 use super::directory::Directory;
 use super::host_files;
+use super::launch_parts::{Descriptors, log, look_up_devices, parent, stdio, surroundings};
 use super::live::Plugged;
-use super::logging::{self, Driver};
 use super::security::{self, Security};
 use super::user;
 use crate::calls;
@@ -13,9 +13,9 @@ use crate::open::Shared;
 use crate::spec::build::{Built, Input, build};
 use crate::spec::devices::Wanted;
 use crate::spec::mounts::Source;
-use crate::spec::resources::{BlockDevices, block_devices};
+use crate::spec::resources::BlockDevices;
 use messages::shim::Attach;
-use messages::task::{Join, Launch, Log, Request, Seccomp, Stdio};
+use messages::task::{Join, Launch, Request, Seccomp};
 use messages::{Fd, storage};
 use spec::oci::User;
 use spec::{ContainerId, Failure, SnapshotKey, VolumeName};
@@ -40,12 +40,6 @@ struct Parts {
     devices: Vec<Wanted>,
     host_devices: Vec<storage::Device>,
     block_devices: BlockDevices,
-}
-
-/// The linked containers of a legacy link.
-struct Surroundings {
-    hostname: String,
-    linked: Vec<links::Linked>,
 }
 
 /// Starts a container whose address, if it has one, is taken already.
@@ -100,17 +94,6 @@ pub(crate) async fn launch(
     Ok(Launched { channel, pid, at, warnings })
 }
 
-/// Descriptors of a message in the order of their positions.
-#[derive(Default)]
-struct Descriptors(Vec<OwnedFd>);
-
-impl Descriptors {
-    fn add(&mut self, fd: OwnedFd) -> Fd {
-        self.0.push(fd);
-        Fd(u16::try_from(self.0.len() - 1).unwrap_or(u16::MAX))
-    }
-}
-
 async fn parts(
     shared: &Shared,
     config: &ContainerConfig,
@@ -157,44 +140,6 @@ async fn resolve_user(
     Ok((user, files.home(&config.config.user).unwrap_or_else(|| "/".into())))
 }
 
-async fn look_up_devices(
-    shared: &Shared,
-    config: &ContainerConfig,
-) -> Result<(Vec<Wanted>, Vec<storage::Device>, BlockDevices), Failure> {
-    let host = &config.host;
-    let mut wanted = Vec::new();
-    for mapping in &host.devices {
-        let in_container = if mapping.path_in_container.is_empty() {
-            &mapping.path_on_host
-        } else {
-            &mapping.path_in_container
-        };
-        let found = shared.workers.host_devices(&mapping.path_on_host).await.map_err(|failure| {
-            let path = &mapping.path_on_host;
-            Failure::new(failure.class, format!("error gathering device information while adding custom device {path:?}: {failure}"))
-        })?;
-        wanted.push(Wanted {
-            found,
-            on_host: mapping.path_on_host.clone(),
-            in_container: in_container.clone(),
-            permissions: if mapping.cgroup_permissions.is_empty() {
-                "rwm".into()
-            } else {
-                mapping.cgroup_permissions.clone()
-            },
-        });
-    }
-    let all = if host.privileged { shared.workers.host_devices("/dev").await? } else { Vec::new() };
-    let mut numbers = BlockDevices::new();
-    for path in block_devices(host) {
-        let found = shared.workers.host_devices(&path).await?;
-        if let Some(device) = found.iter().find(|device| device.block) {
-            numbers.insert(path, (i64::from(device.major), i64::from(device.minor)));
-        }
-    }
-    Ok((wanted, all, numbers))
-}
-
 async fn sandbox(
     shared: &Shared,
     config: &ContainerConfig,
@@ -209,47 +154,6 @@ async fn sandbox(
         }
         Mode::Host | Mode::Container(_) => Ok(None),
     }
-}
-
-/// The host name that the container sees, and the containers that it links to.
-fn surroundings(shared: &Shared, config: &ContainerConfig) -> Result<Surroundings, Failure> {
-    let mut hostname = config.config.hostname.clone();
-    for other in config.joins() {
-        let handle = shared.containers.find(other)?;
-        let view = handle.view();
-        if !view.state.has_process() {
-            return Err(Failure::conflict(format!(
-                "cannot join container {other}: container {} is not running",
-                handle.id
-            )));
-        }
-    }
-    if let Mode::Container(other) = config.network_mode() {
-        hostname.clone_from(&shared.containers.find(other)?.view().config.config.hostname);
-    }
-    let mut linked = Vec::new();
-    for text in &config.host.links {
-        let Some((name, alias)) = links::parse(text) else {
-            return Err(Failure::invalid(format!("bad format for links: {text}")));
-        };
-        let view = shared.containers.find(name)?.view();
-        let Some(plugged) = view.outcome.endpoint.as_ref().filter(|_| view.state.has_process())
-        else {
-            return Err(Failure::invalid(format!(
-                "Cannot link to a non running container: /{name} AS /{}/{alias}",
-                config.name
-            )));
-        };
-        linked.push(links::Linked {
-            name: view.config.name.clone(),
-            alias: alias.to_owned(),
-            short_id: view.config.id.short().to_owned(),
-            address: plugged.address,
-            ports: view.config.config.exposed_ports.keys().cloned().collect(),
-            env: view.config.config.env.iter().cloned().collect(),
-        });
-    }
-    Ok(Surroundings { hostname, linked })
 }
 
 /// A descriptor for each mount that has a source.
@@ -305,51 +209,4 @@ fn filter(
 /// The filter of a process that joins a running container.
 pub(crate) fn exec_filter(shared: &Shared, config: &ContainerConfig) -> Result<Seccomp, Failure> {
     filter(shared, config, security::parse(&config.host.security_opt, false)?)
-}
-
-fn parent(shared: &Shared, config: &ContainerConfig) -> Option<String> {
-    let own = Some(config.host.cgroup_parent.clone()).filter(|parent| !parent.is_empty());
-    let parent = own.or_else(|| shared.config.cgroup_parent.clone())?;
-    Some(super::config::clean_path(&parent).trim_start_matches('/').to_owned())
-        .filter(|parent| !parent.is_empty())
-}
-
-fn stdio(config: &ContainerConfig) -> Stdio {
-    let [height, width] =
-        config.host.console_size.map(|size| u16::try_from(size).unwrap_or(u16::MAX));
-    Stdio {
-        terminal: config.config.tty.then_some((width, height)),
-        open_stdin: config.config.open_stdin,
-        stdin_once: config.config.stdin_once,
-    }
-}
-
-fn log(shared: &Shared, config: &ContainerConfig, fds: &mut Descriptors) -> Result<Log, Failure> {
-    match logging::driver(&config.host.log_config)? {
-        Driver::None => Ok(Log::None),
-        Driver::JsonFile { max_size, max_files } => {
-            let directory = Directory::of(&shared.config, &config.id);
-            let tag = |template: &str| expand_tag(template, config);
-            Ok(Log::JsonFile {
-                name: directory.log_name(),
-                directory: fds.add(directory.open_self()?),
-                max_size,
-                max_files,
-                attributes: logging::attributes(&config.host.log_config, &config.config, tag),
-            })
-        }
-    }
-}
-
-/// Docker's log tag: a few fields of the container in Go's template spelling.
-fn expand_tag(template: &str, config: &ContainerConfig) -> String {
-    let fields = [
-        ("{{.ID}}", config.id.short()),
-        ("{{.FullID}}", config.id.as_str()),
-        ("{{.Name}}", config.name.as_str()),
-        ("{{.ImageName}}", config.config.image.as_str()),
-        ("{{.ImageFullID}}", config.image.id.as_str()),
-        ("{{.DaemonName}}", "docker"),
-    ];
-    fields.iter().fold(template.to_owned(), |text, (field, value)| text.replace(field, value))
 }

@@ -85,7 +85,7 @@ impl Actor {
             .map(|endpoint| endpoint.mac_address.as_str())
             .unwrap_or_default();
         let asked = if asked.is_empty() { config.config.mac_address.as_str() } else { asked };
-        let mac = if asked.is_empty() { None } else { Some(super::validate::mac(asked)?) };
+        let mac = if asked.is_empty() { None } else { Some(super::validate_network::mac(asked)?) };
         self.shared.bridge.plug(crate::ids::fresh()?, mac).map(Some)
     }
 

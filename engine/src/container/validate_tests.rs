@@ -1,3 +1,4 @@
+use super::super::validate_network::mac;
 use super::*;
 
 fn validated(json: &str) -> Result<(CreateBody, Vec<String>), Failure> {

@@ -20,7 +20,10 @@ async fn an_exec_runs_once_and_tells_its_code() {
     );
     assert!(bench.engine.exec_start(&id, StartBody::default()).await.unwrap().is_some());
     assert!(bench.engine.exec_inspect(&id).await.unwrap().running);
-    assert_eq!(*bench.engine.inspect("web", false).await.unwrap().exec_ids, std::slice::from_ref(&id));
+    assert_eq!(
+        *bench.engine.inspect("web", false).await.unwrap().exec_ids,
+        std::slice::from_ref(&id)
+    );
     let again = bench.engine.exec_start(&id, StartBody::default()).await.unwrap_err();
     assert_eq!(
         (again.class, again.message),

@@ -317,3 +317,18 @@ async fn commit_pauses_and_makes_an_image_with_the_containers_configuration() {
     );
     assert_eq!(bench.status("web").await, "running");
 }
+
+#[tokio::test]
+async fn statistics_are_zero_for_a_container_that_does_not_run() {
+    let bench = Bench::new().await;
+    bench.create("web", "{}").await;
+    let mut stats = bench.engine.stats("web", crate::StatsMode::Single).await.unwrap();
+    let sample = stats.next().await.unwrap().unwrap();
+    assert_eq!((sample.name.as_str(), sample.memory_stats.limit), ("/web", 0));
+    assert!(stats.next().await.is_none());
+    bench.engine.start("web").await.unwrap();
+    let mut stats = bench.engine.stats("web", crate::StatsMode::OneShot).await.unwrap();
+    let sample = stats.next().await.unwrap().unwrap();
+    assert!(sample.cpu_stats.system_cpu_usage > 0 && sample.precpu_stats.system_cpu_usage == 0);
+    assert!(stats.next().await.is_none());
+}
