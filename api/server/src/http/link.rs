@@ -12,6 +12,7 @@
 
 use super::socket::Socket;
 use bytes::Bytes;
+use futures_util::task::AtomicWaker;
 use std::future::Future;
 use std::io;
 use std::pin::Pin;
@@ -37,6 +38,8 @@ const BUSY: u8 = 2;
 pub(crate) struct Link {
     phase: Arc<AtomicU8>,
     requests: Arc<AtomicU64>,
+    /// Woken when a reply is out, to read the end of the connection that was kept back meanwhile.
+    kept_back: Arc<AtomicWaker>,
     left: Arc<watch::Sender<bool>>,
     stopping: watch::Receiver<bool>,
 }
@@ -48,6 +51,7 @@ impl Link {
         Self {
             phase: Arc::new(AtomicU8::new(IDLE)),
             requests: Arc::new(AtomicU64::new(0)),
+            kept_back: Arc::new(AtomicWaker::new()),
             left: Arc::new(left),
             stopping,
         }
@@ -67,6 +71,7 @@ impl Link {
     /// The reply has been sent or given up.
     pub(crate) fn finish(&self) {
         self.phase.store(IDLE, Ordering::Release);
+        self.kept_back.wake();
     }
 
     /// True when a request is on the connection.
@@ -178,6 +183,7 @@ impl AsyncRead for Watched {
             };
         }
         this.link.mark_left();
+        this.link.kept_back.register(context.waker());
         if this.link.phase.load(Ordering::Acquire) == BUSY { Poll::Pending } else { read }
     }
 }

@@ -1,0 +1,11 @@
+//! The API as clients see it: a server in this process on real sockets, over a real engine whose storage worker is
+//! replaced by one that accepts everything.
+
+mod harness;
+
+mod bodies;
+mod cli;
+mod images;
+mod rules;
+mod tls;
+mod volumes;
