@@ -21,7 +21,6 @@ pub(crate) fn call(route: Route, request: &Request) -> Result<Reply, Failure> {
         Route::PluginList => Ok(reply::ok::<[(); 0]>(&[])),
         Route::Plugin => missing("managing plugins"),
         Route::Checkpoint => missing("checkpoint of containers"),
-        Route::ContainerStats => missing("statistics of containers"),
         Route::Build | Route::BuildPrune => missing("building images"),
         Route::NetworkCreate | Route::NetworkConnect | Route::NetworkDisconnect => {
             missing("changing networks")

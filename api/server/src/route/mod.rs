@@ -13,6 +13,7 @@ pub(crate) mod lifecycle;
 pub(crate) mod logs;
 pub(crate) mod network;
 pub(crate) mod platform;
+pub(crate) mod stats;
 pub(crate) mod system;
 pub(crate) mod timestamp;
 pub(crate) mod volume;
@@ -52,6 +53,7 @@ pub(crate) async fn call(
         Route::ContainerPause => lifecycle::pause(request).await,
         Route::ContainerUnpause => lifecycle::unpause(request).await,
         Route::ContainerWait => lifecycle::wait(request).await,
+        Route::ContainerStats => stats::stats(request).await,
         Route::ContainerLogs => logs::logs(request).await,
         Route::ContainerAttach => attach::attach(request).await,
         Route::ContainerAttachWebsocket => attach::websocket(request).await,

@@ -273,3 +273,142 @@ fn fill_port_bindings(version: Version, body: &mut CreateBody) -> Option<String>
         )
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use api_types::lenient;
+
+    /// The body after it was adapted, and the warnings; or the refusal.
+    fn adapted(minor: u32, body: &str) -> Result<(CreateBody, Vec<String>), String> {
+        let mut body: CreateBody = lenient::from_slice(body.as_bytes()).unwrap();
+        match adapt(Version::new(1, minor), &mut body) {
+            Ok(warnings) => Ok((body, warnings)),
+            Err(failure) => Err(failure.message),
+        }
+    }
+
+    fn refusal(minor: u32, body: &str) -> String {
+        adapted(minor, body).unwrap_err()
+    }
+
+    #[test]
+    fn the_default_network_is_the_bridge_with_its_endpoint() {
+        let body = r#"{"HostConfig":{"NetworkMode":"default"},
+            "NetworkingConfig":{"EndpointsConfig":{"default":{"Aliases":["a"]}}}}"#;
+        let (body, warnings) = adapted(51, body).unwrap();
+        assert_eq!(body.host_config.network_mode, "bridge");
+        let endpoint = body.networking_config.endpoints_config["bridge"].as_ref().unwrap();
+        assert_eq!(*endpoint.aliases, ["a"]);
+        assert!(!body.networking_config.endpoints_config.contains_key("default"));
+        assert!(warnings.is_empty());
+    }
+
+    #[test]
+    fn old_defaults_are_filled_in() {
+        let (body, _) = adapted(39, "{}").unwrap();
+        assert_eq!(body.host_config.ipc_mode, "shareable");
+        assert_eq!(adapted(40, "{}").unwrap().0.host_config.ipc_mode, "");
+        let sized = r#"{"HostConfig":{"ConsoleSize":[5,6],"PidsLimit":0,"Annotations":{"a":"b"}}}"#;
+        let (old, _) = adapted(41, sized).unwrap();
+        assert_eq!(old.host_config.console_size, [0, 0]);
+        assert_eq!(old.host_config.pids_limit, None);
+        assert!(old.host_config.annotations.is_empty());
+        let (new, _) = adapted(43, sized).unwrap();
+        assert_eq!(new.host_config.console_size, [5, 6]);
+        assert_eq!(new.host_config.annotations["a"], "b");
+    }
+
+    #[test]
+    fn mounts_mean_what_the_version_knew() {
+        let mount = |rest: &str| format!(r#"{{"HostConfig":{{"Mounts":[{{{rest}}}]}}}}"#);
+        let mixed = mount(r#""Type":"bind","VolumeOptions":{}"#);
+        assert_eq!(adapted(41, &mixed).unwrap().0.host_config.mounts[0].volume_options, None);
+        assert_eq!(
+            refusal(42, &mixed),
+            "VolumeOptions must not be specified on mount type \"bind\""
+        );
+        let image = mount(r#""Type":"image""#);
+        assert_eq!(refusal(47, &image), "Mount type \"Image\" needs API v1.48 or newer");
+        assert!(adapted(48, &image).is_ok());
+        let subpath = mount(r#""Type":"volume","VolumeOptions":{"Subpath":"a"}"#);
+        assert_eq!(refusal(44, &subpath), "VolumeOptions.Subpath needs API v1.45 or newer");
+        let read_only = mount(r#""Type":"bind","ReadOnly":true"#);
+        let options = |minor| {
+            let (body, _) = adapted(minor, &read_only).unwrap();
+            body.host_config.mounts[0].bind_options.clone()
+        };
+        assert!(options(43).unwrap().read_only_non_recursive);
+        assert_eq!(options(44), None);
+    }
+
+    #[test]
+    fn the_hardware_address_moves_to_the_endpoint() {
+        let body = r#"{"MacAddress":"02:00:00:00:00:01"}"#;
+        let of = |minor| {
+            let (body, warnings) = adapted(minor, body).unwrap();
+            let endpoint = body.networking_config.endpoints_config["bridge"].clone().unwrap();
+            (endpoint.mac_address, warnings.len())
+        };
+        assert_eq!(of(43), ("02:00:00:00:00:01".to_owned(), 0));
+        assert_eq!(of(44), ("02:00:00:00:00:01".to_owned(), 1));
+        assert_eq!(
+            refusal(52, body),
+            "container-wide MAC address no longer supported; use endpoint-specific MAC address instead"
+        );
+        let host = r#"{"MacAddress":"02:00:00:00:00:01","HostConfig":{"NetworkMode":"host"}}"#;
+        assert_eq!(refusal(43, host), "conflicting options: mac-address and the network mode");
+    }
+
+    #[test]
+    fn several_endpoints_need_1_44() {
+        let body = r#"{"NetworkingConfig":{"EndpointsConfig":{"a":{},"b":{}}}}"#;
+        assert_eq!(
+            refusal(43, body),
+            "Container cannot be created with multiple network endpoints: a, b"
+        );
+        assert!(adapted(44, body).is_ok());
+    }
+
+    #[test]
+    fn kernel_parameters_of_an_interface_move_to_its_endpoint_until_1_47() {
+        let body = r#"{"HostConfig":{"Sysctls":{"net.ipv4.conf.eth0.x":"1","net.core.y":"2"}}}"#;
+        let (adapted_body, warnings) = adapted(47, body).unwrap();
+        let endpoint = adapted_body.networking_config.endpoints_config["bridge"].clone().unwrap();
+        assert_eq!(endpoint.driver_opts[SYSCTLS], "net.ipv4.conf.IFNAME.x=1");
+        assert_eq!(adapted_body.host_config.sysctls.len(), 1);
+        assert_eq!(
+            warnings,
+            [
+                "Migrated sysctl \"net.ipv4.conf.eth0.x\" to DriverOpts{\"com.docker.network.endpoint.sysctls\":\
+              \"net.ipv4.conf.IFNAME.x=1\"}."
+            ]
+        );
+        assert!(refusal(48, body).contains("must be supplied using driver option"));
+    }
+
+    #[test]
+    fn ports_without_bindings_are_published_anywhere() {
+        let body = r#"{"HostConfig":{"PortBindings":{"80/tcp":null,"81/tcp":[{"HostPort":"1"}]}}}"#;
+        let of = |minor| {
+            let (body, warnings) = adapted(minor, body).unwrap();
+            (body.host_config.port_bindings["80/tcp"].clone(), warnings.len())
+        };
+        let anywhere = List::from(vec![PortBinding::default()]);
+        assert_eq!(of(51), (anywhere.clone(), 0));
+        assert_eq!(of(52), (anywhere, 1));
+    }
+
+    #[test]
+    fn an_update_hears_device_limits_since_1_55_and_task_limits_since_1_40() {
+        let update = |minor| {
+            let text = br#"{"PidsLimit":-1,"BlkioWeightDevice":[{"Path":"/dev/a","Weight":10}]}"#;
+            let mut body: UpdateBody = lenient::from_slice(text).unwrap();
+            adapt_update(Version::new(1, minor), &mut body);
+            (body.pids_limit, body.blkio_weight_device.len())
+        };
+        assert_eq!(update(39), (None, 0));
+        assert_eq!(update(54), (Some(0), 0));
+        assert_eq!(update(55), (Some(0), 1));
+    }
+}

@@ -119,3 +119,36 @@ fn drop_items(usage: &mut DiskUsage) {
         cache.items.clear();
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn event_of(kind: &str, action: &str) -> Event {
+        let mut event =
+            Event { kind: kind.into(), action: action.into(), time: 1, ..Event::default() };
+        event.actor.id = "x".into();
+        event.actor.attributes.insert("image".into(), "busybox".into());
+        event
+    }
+
+    fn shown(minor: u32, kind: &str, action: &str) -> Option<String> {
+        event(Version::new(1, minor), &event_of(kind, action)).map(|event| event.to_string())
+    }
+
+    #[test]
+    fn events_have_the_old_keys_until_1_51() {
+        let plain = r#"{"Action":"start","Actor":{"Attributes":{"image":"busybox"},"ID":"x"},"Type":"container","time":1}"#;
+        assert_eq!(shown(52, "container", "start").unwrap(), plain);
+        let old = r#"{"Action":"start","Actor":{"Attributes":{"image":"busybox"},"ID":"x"},"Type":"container","from":"busybox","id":"x","status":"start","time":1}"#;
+        assert_eq!(shown(51, "container", "start").unwrap(), old);
+        assert!(!shown(51, "volume", "create").unwrap().contains("status"));
+        assert!(!shown(51, "image", "tag").unwrap().contains("from"));
+    }
+
+    #[test]
+    fn images_are_created_since_1_46() {
+        assert_eq!(shown(45, "image", "create"), None);
+        assert!(shown(46, "image", "create").is_some());
+    }
+}

@@ -5,6 +5,8 @@ use crate::version::Version;
 use hyper::header::{ACCEPT, CONTENT_TYPE, HeaderValue};
 use hyper::{HeaderMap, Response};
 use serde::Serialize;
+use spec::Failure;
+use std::io;
 
 /// How the objects of a stream are told apart.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -74,6 +76,11 @@ impl Objects {
     /// Sends one object; false when nobody reads any more.
     pub(crate) async fn send<T: Serialize>(&self, object: &T) -> bool {
         self.pieces.send(self.framing.frame(object)).await
+    }
+
+    /// Breaks the stream off, so that the client does not take it for whole.
+    pub(crate) async fn fail(&self, failure: &Failure) {
+        self.pieces.fail(io::Error::other(failure.message.clone())).await;
     }
 
     /// Resolves when nobody reads any more.
