@@ -64,7 +64,12 @@ fn run(arguments: &[String]) -> Result<String, Failure> {
         .stdout(Stdio::piped())
         .stderr(Stdio::piped())
         .spawn()
-        .map_err(failed)?;
+        .map_err(|error| match error.kind() {
+            std::io::ErrorKind::NotFound => {
+                Failure::new(Class::NotImplemented, "run ps: it is not installed on the host")
+            }
+            _ => failed(error),
+        })?;
     let read = read_output(&mut child);
     if read.is_err() {
         child.kill().ok();

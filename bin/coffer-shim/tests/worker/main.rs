@@ -362,7 +362,13 @@ fn containers_outlive_the_worker_and_a_new_one_knows_them() {
 #[test]
 fn a_container_dies_with_its_shim_and_is_deleted() {
     let worker = Worker::new();
-    let container = worker.launch("sleep 1000");
+    // Changing the user must not undo it.
+    let container = worker
+        .launch_with("sleep 1000", |launch, _| {
+            let user = &mut launch.spec.process.as_mut().unwrap().user;
+            (user.uid, user.gid) = (1000, 1000);
+        })
+        .unwrap();
     let (reply, fds) =
         worker.ask_with(&Request::OpenInit { id: container.id.clone() }, &[]).unwrap();
     assert_eq!(reply, Reply::Init { pidfd: Fd(0) });

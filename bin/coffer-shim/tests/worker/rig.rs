@@ -224,6 +224,8 @@ impl Worker {
             let controllers = fields.nth(1)?;
             let path = fields.next()?.trim_start_matches('/');
             let mount = match controllers {
+                // Alone, version 2 is mounted at the top.
+                "" if !Path::new("/sys/fs/cgroup/unified").is_dir() => "",
                 "" => "unified",
                 named => named.trim_start_matches("name="),
             };
