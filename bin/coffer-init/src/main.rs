@@ -16,9 +16,11 @@ use std::process::ExitCode;
 use sys::foreground::{self, Child};
 use sys::signals::{self, SignalSet};
 
-/// Signals of a fault in this process itself, which must end it, and those of the terminal to a background process.
-const OWN: [i32; 9] = [4, 5, 6, 7, 8, 11, 31, 21, 22];
-const SIGCHLD: i32 = 17;
+/// Signals of a fault in this process itself, which must end it.
+const OWN: [i32; 7] = [4, 5, 6, 7, 8, 11, 31];
+/// Signals that are not meant for the program: SIGCHLD, and those of the terminal to this process in the background,
+/// SIGTTIN and SIGTTOU.
+const KEPT: [i32; 3] = [17, 21, 22];
 
 fn main() -> ExitCode {
     let arguments: Vec<OsString> = std::env::args_os().skip(1).collect();
@@ -103,7 +105,7 @@ fn watch(options: &Options, child: &Child, signals: &OwnedFd) -> Result<u8, sys:
         let mut waits = [PollFd::new(signals, PollFlags::IN)];
         let _interrupted = poll(&mut waits, None);
         while let Some(signal) = signals::receive(signals)? {
-            if signal.number == SIGCHLD {
+            if KEPT.contains(&signal.number) {
                 continue;
             }
             // The program may have ended already, which the next round sees.

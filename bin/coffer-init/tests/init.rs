@@ -64,3 +64,20 @@ fn the_program_leads_its_own_group_with_no_signal_blocked_or_ignored() {
     assert_eq!(lines[..2], ["SigBlk:\t0000000000000000", "SigIgn:\t0000000000000000"]);
     assert_eq!(lines[2], format!("{0} {0}", lines[3]));
 }
+
+#[test]
+fn the_program_is_the_terminal_s_foreground() {
+    use rustix::pty::{OpenptFlags, ioctl_tiocgptpeer, openpt, unlockpt};
+    let flags = OpenptFlags::RDWR | OpenptFlags::NOCTTY | OpenptFlags::CLOEXEC;
+    let outer = openpt(flags).unwrap();
+    unlockpt(&outer).unwrap();
+    let inner = ioctl_tiocgptpeer(&outer, flags).unwrap();
+    // setsid gives the terminal to a new session, in which the init process leads the first group.
+    let status = Command::new("setsid")
+        .args(["--ctty", "--wait", env!("CARGO_BIN_EXE_coffer-init"), "--", "sh", "-c"])
+        .arg("set -- $(cat /proc/$$/stat); test $5 = $$ && test $8 = $$ && exit 33")
+        .stdin(inner)
+        .status()
+        .unwrap();
+    assert_eq!(status.code(), Some(33));
+}

@@ -55,8 +55,11 @@ fn run(candidates: &[CString], argv: &[*const libc::c_char], env: &[*const libc:
     if let Err(errno) = setpgid(None, None) {
         return errno;
     }
-    // All signals are blocked still: a background process that takes the terminal would be stopped by SIGTTOU. Standard
-    // input that is no terminal, or another session's, stays as it is.
+    // A background process that takes the terminal would be stopped by SIGTTOU unless that is blocked.
+    if let Err(error) = signals::set_mask(signals::SignalSet::ALL) {
+        return error.errno();
+    }
+    // Standard input that is no terminal, or another session's, stays as it is.
     let _not_ours = tcsetpgrp(rustix::stdio::stdin(), getpid());
     signals::reset_dispositions();
     if let Err(error) = signals::set_mask(signals::SignalSet::EMPTY) {
