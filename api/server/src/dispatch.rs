@@ -46,7 +46,7 @@ async fn respond(server: Server, link: Link, mut request: hyper::Request<Incomin
     };
     let version = match check_version(&server, asked.as_deref(), &found) {
         Ok(version) => version,
-        Err(refusal) => return with_common(&server, refusal),
+        Err(refusal) => return with_common(&server, *refusal),
     };
     let body = Payload::Incoming(body, link.clone());
     let query = head.uri.query().unwrap_or_default();
@@ -97,13 +97,13 @@ pub(crate) fn check_version(
     server: &Server,
     asked: Option<&str>,
     found: &Found,
-) -> Result<Version, Reply> {
+) -> Result<Version, Box<Reply>> {
     let Some(text) = asked else { return Ok(Version::NEWEST) };
     let too_new = || {
         let most = Version::NEWEST;
         let message =
             format!("client version {text} is too new. Maximum supported API version is {most}");
-        reply::error(StatusCode::BAD_REQUEST, &message)
+        Box::new(reply::error(StatusCode::BAD_REQUEST, &message))
     };
     let version = Version::parse(text).ok_or_else(too_new)?;
     let oldest = server.options().oldest;
@@ -112,19 +112,19 @@ pub(crate) fn check_version(
             "client version {text} is too old. Minimum supported API version is {oldest}, \
              please upgrade your client to a newer version"
         );
-        return Err(if version.before(24) {
+        return Err(Box::new(if version.before(24) {
             let plain = "text/plain; charset=utf-8";
             reply::whole(StatusCode::BAD_REQUEST, plain, format!("{message}\n"))
         } else {
             reply::error(StatusCode::BAD_REQUEST, &message)
-        });
+        }));
     }
     if version > Version::NEWEST {
         return Err(too_new());
     }
     if version.before(found.since) {
         let message = format!("page not found: needs API version 1.{}", found.since);
-        return Err(reply::error(StatusCode::NOT_FOUND, &message));
+        return Err(Box::new(reply::error(StatusCode::NOT_FOUND, &message)));
     }
     Ok(version)
 }

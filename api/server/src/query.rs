@@ -186,7 +186,9 @@ mod tests {
 
         #[test]
         fn any_text_is_read_or_refused(text in ".*") {
-            let _ = Form::parse(&text);
+            if let Ok(form) = Form::parse(&text) {
+                prop_assert!(form.0.len() <= text.len());
+            }
         }
     }
 }

@@ -1,4 +1,7 @@
 //! Pipes between what blocks (archives, compression) and what does not (the network).
+//!
+//! Whoever writes to such a pipe waits for the client at its other end, for as long as that likes. So each has a thread
+//! of its own: tokio's few blocking threads are for those who wait for the disk.
 
 use crate::TarStream;
 use archive::Decoder;
@@ -6,6 +9,7 @@ use spec::{Class, Failure};
 use std::fs::File;
 use std::io::{self, BufWriter, Write};
 use std::os::fd::OwnedFd;
+use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 
 /// Bytes that an archive may decompress to: a bound against bombs, not a quota.
@@ -21,23 +25,41 @@ fn pipe() -> Result<(OwnedFd, OwnedFd), Failure> {
     }
 }
 
-/// A tar that `write` writes on a blocking thread while it is read.
+/// Runs `work` on a thread of its own.
+fn on_thread(
+    what: &'static str,
+    work: impl FnOnce() -> Result<(), Failure> + Send + 'static,
+) -> Result<JoinHandle<Result<(), Failure>>, Failure> {
+    let (sender, receiver) = oneshot::channel();
+    let run = move || {
+        // Nobody may wait for the outcome.
+        sender.send(work()).ok();
+    };
+    std::thread::Builder::new()
+        .name(what.replace(' ', "-"))
+        .spawn(run)
+        .map_err(|cause| Failure::internal(format!("{what}: {cause}")))?;
+    let broke_off = move |_| Err(Failure::internal(format!("{what}: broke off")));
+    Ok(tokio::spawn(async move { receiver.await.unwrap_or_else(broke_off) }))
+}
+
+/// A tar that `write` writes on a thread of its own while it is read.
 pub fn written<E: Into<Failure>>(
     write: impl FnOnce(&mut dyn Write) -> Result<(), E> + Send + 'static,
 ) -> Result<TarStream, Failure> {
     let (reader, writer) = pipe()?;
-    let outcome = tokio::task::spawn_blocking(move || {
+    let outcome = on_thread("write archive", move || {
         let mut writer = BufWriter::with_capacity(CHUNK, File::from(writer));
         write(&mut writer).map_err(Into::into)?;
         writer.flush().map_err(|cause| Failure::internal(format!("write archive: {cause}")))
-    });
+    })?;
     Ok(TarStream { reader, outcome })
 }
 
 /// The archive `input` without its compression, whichever it has, and how decompressing ended.
 pub fn decompressed(input: OwnedFd) -> Result<(OwnedFd, JoinHandle<Result<(), Failure>>), Failure> {
     let (reader, writer) = pipe()?;
-    let outcome = tokio::task::spawn_blocking(move || {
+    let outcome = on_thread("decompress archive", move || {
         let refused = |cause: io::Error| {
             Failure::new(Class::InvalidArgument, format!("decompress archive: {cause}"))
         };
@@ -47,7 +69,7 @@ pub fn decompressed(input: OwnedFd) -> Result<(OwnedFd, JoinHandle<Result<(), Fa
             // Who unpacks may stop at the end of the tar, before the end of the stream.
             _ => Ok(()),
         }
-    });
+    })?;
     Ok((reader, outcome))
 }
 

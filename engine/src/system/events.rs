@@ -162,7 +162,8 @@ mod tests {
     async fn past_events_are_filtered_by_object_label_and_action() {
         let all = EventRange { since: Some((0, 0)), until: Some((now() / 1_000_000_000, 0)) };
         let all = EventRange { until: all.until.map(|(s, n)| (s + 1, n)), ..all };
-        let table: [(&[(&str, &str)], &[&str]); 9] = [
+        type Row = (&'static [(&'static str, &'static str)], &'static [&'static str]);
+        let table: [Row; 9] = [
             (&[], &["exec_create: sh", "tag", "create"]),
             (&[("container", "web")], &["exec_create: sh"]),
             (&[("container", "abc")], &["exec_create: sh"]),

@@ -172,15 +172,15 @@ impl Engine {
 
 /// The options of the driver: it knows `type`, `o`, `device` and `size`, but none of them is done yet.
 fn check_options(name: &str, options: &BTreeMap<String, String>) -> Result<(), Failure> {
-    for option in options.keys() {
-        return Err(if matches!(option.as_str(), "type" | "o" | "device" | "size") {
-            let message = format!("create {name}: volume option {option:?} is not supported");
-            Failure::new(Class::NotImplemented, message)
-        } else {
-            Failure::invalid(format!("create {name}: invalid option: {option:?}"))
-        });
+    let is_known = |option: &str| matches!(option, "type" | "o" | "device" | "size");
+    match options.keys().find(|option| !is_known(option)).or_else(|| options.keys().next()) {
+        None => Ok(()),
+        Some(option) if is_known(option) => Err(Failure::new(
+            Class::NotImplemented,
+            format!("create {name}: volume option {option:?} is not supported"),
+        )),
+        Some(option) => Err(Failure::invalid(format!("create {name}: invalid option: {option:?}"))),
     }
-    Ok(())
 }
 
 /// 64 random hexadecimal digits.

@@ -79,7 +79,9 @@ mod tests {
 
         #[test]
         fn any_text_is_read_or_refused(text in ".*") {
-            let _ = parse(&text);
+            if let Err(failure) = parse(&text) {
+                prop_assert_eq!(failure.message, "invalid filter");
+            }
         }
     }
 }

@@ -42,7 +42,7 @@ pub(crate) async fn answer(server: Server, hijack: LegacyHijack, link: Link) {
 }
 
 /// Writes the head and copies, or writes the refusal.
-async fn finish(mut socket: Socket, already: Bytes, opened: Result<Attached, Reply>) {
+async fn finish(mut socket: Socket, already: Bytes, opened: Result<Attached, Box<Reply>>) {
     match opened {
         Ok(attached) => {
             let head = format!("HTTP/1.1 200 OK\r\nContent-Type: {}\r\n\r\n", hijack::RAW);
@@ -51,23 +51,23 @@ async fn finish(mut socket: Socket, already: Bytes, opened: Result<Attached, Rep
             }
         }
         Err(refusal) => {
-            socket.write_all(&whole(refusal).await).await.ok();
+            socket.write_all(&whole(*refusal).await).await.ok();
             socket.shutdown().await.ok();
         }
     }
 }
 
-async fn open(route: Route, request: Result<Request, Failure>) -> Result<Attached, Reply> {
-    let mut request = request.map_err(|failure| failure::reply(&failure))?;
+async fn open(route: Route, request: Result<Request, Failure>) -> Result<Attached, Box<Reply>> {
+    let mut request = request.map_err(|failure| Box::new(failure::reply(&failure)))?;
     match route {
         Route::ExecStart => match route::exec::open(&mut request).await {
             Ok(Some(attached)) => Ok(attached),
-            Ok(None) => Err(crate::http::reply::empty(StatusCode::OK)),
-            Err(failure) => Err(failure::reply(&failure)),
+            Ok(None) => Err(Box::new(crate::http::reply::empty(StatusCode::OK))),
+            Err(failure) => Err(Box::new(failure::reply(&failure))),
         },
         _ => route::attach::open(&request, false)
             .await
-            .map_err(|failure| route::attach::refusal(&failure, hijack::RAW)),
+            .map_err(|failure| Box::new(route::attach::refusal(&failure, hijack::RAW))),
     }
 }
 
@@ -131,7 +131,7 @@ mod tests {
     async fn a_refused_hijack_is_an_ordinary_answer_with_its_length() {
         let (mut client, server) = UnixStream::pair().unwrap();
         let refusal = crate::http::reply::error(StatusCode::NOT_FOUND, "no such exec");
-        finish(Socket::Unix(server), Bytes::new(), Err(refusal)).await;
+        finish(Socket::Unix(server), Bytes::new(), Err(Box::new(refusal))).await;
         let mut answer = String::new();
         client.read_to_string(&mut answer).await.unwrap();
         assert_eq!(
