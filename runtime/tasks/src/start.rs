@@ -47,7 +47,6 @@ pub(crate) fn finish(
     let reply = Reply::Started { pid: task.pid, at: task.started_at, warnings };
     responder.answer(Ok((reply, Vec::new())));
     // None of these can fail in a way that a shim could mend, and it looks after its process in any case.
-    rustix::thread::set_name(c"coffer-shim").ok();
     set_mask(ENDING.into_iter().fold(SignalSet::EMPTY, SignalSet::with)).ok();
     sys::fork::leave_parent(inherited, &host.null).ok();
     sys::memory::trim();

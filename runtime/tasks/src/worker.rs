@@ -25,6 +25,8 @@ pub enum WorkerError {
 
 /// Serves requests that arrive over `control` until the supervisor is gone.
 pub fn run(settings: &Settings, control: OwnedFd) -> Result<(), WorkerError> {
+    // Executed by descriptor, the process would be called by its number.
+    rustix::thread::set_name(c"coffer-shim").ok();
     let blocked = SignalSet::EMPTY.with(SIGCHLD);
     set_mask(blocked).map_err(HostError::System)?;
     let children = signal_fd(blocked).map_err(HostError::System)?;
