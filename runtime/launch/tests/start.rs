@@ -387,3 +387,14 @@ fn mount_tmpfs(at: &std::path::Path) {
     let mount = context.mount(mounts::Attr::empty()).unwrap();
     mount.attach(common::open_path(at)).unwrap();
 }
+
+#[test]
+fn a_program_that_ends_at_once_is_never_missed() {
+    let mut root = common::busybox();
+    for _ in 0..300 {
+        let bundle = Bundle::in_root(root, "").args(&["/bin/true"]);
+        let (running, _output, kept) = bundle.start().unwrap();
+        assert_eq!(sys::pidfd::wait(&running.pidfd).unwrap(), Exit::Code(0));
+        root = kept;
+    }
+}

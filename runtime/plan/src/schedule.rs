@@ -39,7 +39,8 @@ pub(crate) fn plan(process: &Process, linux: Option<&Linux>) -> Result<ScheduleP
         cpu: process.scheduler.as_ref().map(scheduler).transpose()?,
         io: process.io_priority.as_ref().map(io_priority).transpose()?,
         memory: linux.and_then(|l| l.memory_policy.as_ref()).map(memory_policy).transpose()?,
-        affinity,
+        // The first process has the CPUs of its cgroup; the field is about processes that join it.
+        affinity: affinity.filter(|_| linux.is_none()),
         personality: linux.map(personality).transpose()?.flatten(),
     })
 }

@@ -81,6 +81,11 @@ pub fn busybox() -> tempfile::TempDir {
 impl Bundle {
     /// Docker's default bundle around `script`, run by a shell.
     pub fn new(script: &str) -> Self {
+        Self::in_root(busybox(), script)
+    }
+
+    /// The same in a root file system that exists.
+    pub fn in_root(root: tempfile::TempDir, script: &str) -> Self {
         let json = include_str!("bundle.json");
         let mut spec: Spec = serde_json::from_str(json).unwrap();
         let process = spec.process.as_mut().unwrap();
@@ -94,7 +99,7 @@ impl Bundle {
         });
         let sources = spec.mounts.iter().map(|_| None).collect();
         Self {
-            root: busybox(),
+            root,
             spec,
             given: Given::default(),
             sources,
