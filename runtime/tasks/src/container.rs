@@ -6,7 +6,7 @@ use crate::host::Host;
 use crate::received::{Launched, open_log};
 use crate::records::{Name, broken, of_cgroup, process};
 use crate::start::{Started, announce, finish, inherited, of_launch, of_plan, run, warnings};
-use crate::streams::{copy, pair};
+use crate::streams::{copy, mapped, pair};
 use cgroups::{Group, Join};
 use launch::{CgroupJoin, Descriptors, Rootfs, Source};
 use messages::task::{Launch, Namespace, Request};
@@ -121,7 +121,7 @@ fn start_in(
     let plan = Plan::new(&spec, &given).map_err(|error| of_plan(&error))?;
     let new_user = plan.namespaces.new.contains(Namespaces::USER);
     let warnings = warnings(host, &plan.process, new_user);
-    let streams = pair(host, stdio)?;
+    let streams = pair(host, stdio, host_uid(&plan))?;
     let descriptors = Descriptors {
         rootfs: Rootfs::Detached(rootfs),
         sources: sources.into_iter().map(|fd| fd.map(Source::File)).collect(),
@@ -214,6 +214,14 @@ fn kind_of(source: &OwnedFd) -> Result<SourceKind, Failure> {
         FileType::Directory => SourceKind::Directory,
         _ => SourceKind::File,
     })
+}
+
+fn host_uid(plan: &Plan) -> Option<u32> {
+    let uid = plan.process.uid;
+    match plan.namespaces.uids.as_slice() {
+        [] => Some(uid),
+        maps => mapped(uid, maps.iter().map(|map| (map.inside, map.outside, map.count))),
+    }
 }
 
 pub(crate) fn join_of(group: &Group) -> Result<CgroupJoin, Failure> {

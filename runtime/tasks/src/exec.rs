@@ -6,7 +6,7 @@ use crate::host::Host;
 use crate::received::Ends;
 use crate::records::{Name, broken, directory, group, state};
 use crate::start::{Started, announce, finish, inherited, of_launch, of_plan, run, warnings};
-use crate::streams::pair;
+use crate::streams::{mapped, pair};
 use cgroups::Group;
 use launch::{Join, JoinDescriptors, namespaces_of};
 use messages::task::{Exec, Request};
@@ -110,7 +110,8 @@ fn start_in(
     let namespaces = namespaces_of(pid).map_err(|error| of_launch(&error))?;
     let new_user = namespaces.contains(Namespaces::USER);
     let warnings = warnings(host, &plan, new_user);
-    let streams = pair(host, stdio)?;
+    let uid = if new_user { uid_on_host(pid, plan.uid) } else { Some(plan.uid) };
+    let streams = pair(host, stdio, uid)?;
     let listener = directory.listen().map_err(|error| broken(&error))?;
     let descriptors =
         JoinDescriptors { init, namespaces, stdio: streams.given, cgroup: join_of(&group)? };
@@ -131,4 +132,14 @@ fn start_in(
         directory,
     };
     Ok(Started { task, cgroup: Cgroup::of_exec(group), warnings })
+}
+
+/// What `uid` of the user namespace in which `pid` is means on the host.
+fn uid_on_host(pid: i32, uid: u32) -> Option<u32> {
+    let text = std::fs::read_to_string(format!("/proc/{pid}/uid_map")).ok()?;
+    let maps = text.lines().filter_map(|line| {
+        let mut numbers = line.split_ascii_whitespace().map(|number| number.parse().ok());
+        Some((numbers.next()??, numbers.next()??, numbers.next()??))
+    });
+    mapped(uid, maps)
 }

@@ -157,6 +157,32 @@ fn a_user_other_than_root_can_open_its_streams_again() {
 }
 
 #[test]
+fn a_container_in_a_user_namespace_runs_and_is_joined() {
+    let worker = Worker::new();
+    let map = spec::oci::IdMapping { container_id: 0, host_id: 100_000, size: 65_536 };
+    let script =
+        "id -u; echo again > /proc/self/fd/1; until [ -e /dev/shm/stop ]; do usleep 1000; done";
+    let mut container = worker
+        .launch_with(script, |launch, _| {
+            let linux = launch.spec.linux.as_mut().unwrap();
+            let kind = "user".to_owned();
+            linux.namespaces.push(spec::oci::Namespace { kind, path: None });
+            linux.uid_mappings = vec![map];
+            linux.gid_mappings = vec![map];
+        })
+        .unwrap();
+    let status = std::fs::read_to_string(format!("/proc/{}/status", container.pid)).unwrap();
+    assert!(status.contains("\nUid:\t100000\t"), "{status}");
+    let script = "id -u; echo again > /proc/self/fd/1; echo > /dev/shm/stop";
+    let (_, mut process) = worker.exec(&container.id, script);
+    assert_eq!(process.output(), ("0\nagain\n".to_owned(), String::new()));
+    assert_eq!(container.output(), ("0\nagain\n".to_owned(), String::new()));
+    container.wait();
+    worker.delete(&container.id);
+    worker.assert_clean();
+}
+
+#[test]
 fn a_worker_that_crashes_in_the_middle_of_launches_leaves_each_whole_or_nothing() {
     let mut worker = Worker::new();
     for _ in 0..5 {
