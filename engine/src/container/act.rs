@@ -1,6 +1,7 @@
 //! Short commands to a container: signals, freezing, clients, its terminal, its configuration.
 
 use super::actor::{Actor, Change};
+use super::signal::KILL;
 use super::state::{State, Step};
 use crate::calls::ask_shim;
 use crate::store;
@@ -29,6 +30,9 @@ impl Actor {
         let sent = self.shared.workers.signal(self.id().clone(), None, signal).await;
         if sent.is_ok() {
             self.tell("kill", &[("signal", signal.to_string())]);
+            if signal == KILL {
+                self.dying("kill container");
+            }
         }
         if ends && self.view.state == State::Paused {
             // A frozen process does not die on cgroup v1 before it is thawed.
@@ -54,7 +58,7 @@ impl Actor {
     pub(super) async fn disarm(&mut self) -> Result<bool, Failure> {
         match self.view.state {
             State::Running | State::Paused => {
-                self.by_hand = true;
+                (self.by_hand, self.stopping) = (true, true);
                 self.set_stopped_by_hand()?;
                 Ok(true)
             }
@@ -64,6 +68,7 @@ impl Actor {
                 (self.view.outcome.running, self.view.outcome.stopped_by_hand) = (false, true);
                 self.save_outcome()?;
                 self.publish();
+                self.tell("stop", &[]);
                 Ok(false)
             }
             _ => Ok(false),

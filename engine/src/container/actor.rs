@@ -89,6 +89,8 @@ pub(crate) struct Actor {
     pub(crate) pristine: bool,
     /// Whether somebody wants the present run ended.
     pub(crate) by_hand: bool,
+    /// Whether it is being stopped, so that its end is told as a stop too.
+    pub(crate) stopping: bool,
     /// Whether the task worker may still have something of it.
     pub(crate) task_left: bool,
     /// Whether its removal takes its anonymous volumes along.
@@ -124,6 +126,7 @@ impl Actor {
             due: None,
             pristine: seed.pristine,
             by_hand: false,
+            stopping: false,
             task_left: !seed.pristine,
             remove_volumes: false,
             removal_tries: 0,
@@ -248,9 +251,14 @@ impl Actor {
 
     /// Shows that a call has begun that may take long; [`Actor::publish`] after it shows that it is over.
     pub(crate) fn busy(&mut self, verb: &'static str) {
+        self.dying(verb);
+        self.view.busy = None;
+    }
+
+    /// Shows that the end of the run is waited for, which a process that the kernel cannot kill puts off for ever.
+    pub(crate) fn dying(&mut self, verb: &'static str) {
         self.view.busy = Some(Busy { verb, since: std::time::Instant::now() });
         self.publish();
-        self.view.busy = None;
     }
 
     /// Writes the outcome down.

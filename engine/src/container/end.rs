@@ -22,7 +22,7 @@ impl Actor {
         let by_hand = self.by_hand || self.view.outcome.stopped_by_hand;
         let policy = self.policy();
         let pause = self.restarts.next(policy, Ended { code: exit.code, by_hand, ran: took });
-        self.view.pid = 0;
+        (self.view.pid, self.view.busy) = (0, None);
         self.view.ends += 1;
         let outcome = &mut self.view.outcome;
         outcome.exit_code = exit.code;
@@ -39,6 +39,9 @@ impl Actor {
             "die",
             &[("execDuration", took.as_secs().to_string()), ("exitCode", exit.code.to_string())],
         );
+        if std::mem::take(&mut self.stopping) {
+            self.tell("stop", &[]);
+        }
         self.publish();
         match saved {
             // Only what is written down may be forgotten by the shim.

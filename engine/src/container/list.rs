@@ -1,5 +1,6 @@
 //! `docker ps`: from the views of all containers, without waiting for any of them.
 
+use super::config::ImagePin;
 use super::inspect;
 use super::live::View;
 use super::options::ListOptions;
@@ -8,8 +9,9 @@ use crate::event;
 use crate::filter::Filters;
 use crate::open::{Engine, Shared};
 use api_types::inspect::{Port, Summary, SummaryHostConfig, SummaryNetworkSettings};
+use images::Image;
 use spec::Failure;
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -41,7 +43,7 @@ struct Query<'a> {
     exited: Vec<i32>,
     before: Option<i64>,
     since: Option<i64>,
-    ancestors: Option<BTreeSet<String>>,
+    ancestors: Option<Vec<Image>>,
     ports: Vec<String>,
 }
 
@@ -62,7 +64,15 @@ impl Engine {
             b.config.created.cmp(&a.config.created).then_with(|| b.config.id.cmp(&a.config.id))
         });
         views.truncate(limited.unwrap_or(usize::MAX));
+        let images = self.images_by_name(&views);
         let mut listed: Vec<Summary> = views.iter().map(|view| summary(&self.0, view)).collect();
+        for (shown, view) in listed.iter_mut().zip(&views) {
+            let now = images.get(&shown.image).and_then(Option::as_ref);
+            // A name that stands for another image by now would mislead.
+            if now != Some(&view.config.image.id) {
+                shown.image.clone_from(&view.config.image.id);
+            }
+        }
         if options.size {
             for (shown, view) in listed.iter_mut().zip(&views) {
                 // A size that cannot be had must not hide the others.
@@ -122,17 +132,24 @@ impl Engine {
         })
     }
 
-    /// The ids of the images that are meant, as far as they exist.
-    fn ancestors(&self, names: &[String]) -> BTreeSet<String> {
-        let mut ids = BTreeSet::new();
-        for name in names {
-            match self.0.images.resolve(name) {
-                Ok(image) => ids.insert(image.id.to_string()),
-                Err(_) => false,
-            };
-        }
-        ids
+    /// The images that are meant, as far as they exist.
+    fn ancestors(&self, names: &[String]) -> Vec<Image> {
+        names.iter().filter_map(|name| self.0.images.resolve(name).ok()).collect()
     }
+
+    /// What each name that a container was made from stands for now.
+    fn images_by_name(&self, views: &[Arc<View>]) -> BTreeMap<String, Option<String>> {
+        let names: BTreeSet<&str> =
+            views.iter().map(|view| view.config.config.image.as_str()).collect();
+        let id = |name: &str| self.0.images.resolve(name).ok().map(|image| image.id.to_string());
+        names.into_iter().map(|name| (name.to_owned(), id(name))).collect()
+    }
+}
+
+/// Whether an image is another or was made from it: it begins with the other's layers.
+fn descends(image: &ImagePin, from: &Image) -> bool {
+    let below = from.snapshots();
+    image.id == from.id.as_str() || !below.is_empty() && image.layers.starts_with(&below)
 }
 
 impl Query<'_> {
@@ -154,7 +171,7 @@ impl Query<'_> {
             && filters.labels(&config.config.labels)
             && filters.exact("status", view.state.word())
             && (self.exited.is_empty() || self.exited.iter().any(|code| exited(*code)))
-            && self.ancestors.as_ref().is_none_or(|ids| ids.contains(&config.image.id))
+            && self.ancestors.as_ref().is_none_or(|all| all.iter().any(|from| descends(&config.image, from)))
             && (self.ports.is_empty() || self.ports.iter().any(|port| config.config.exposed_ports.contains_key(port)))
             // Nothing is published yet.
             && !filters.has("publish")

@@ -57,7 +57,7 @@ impl Actor {
 
     async fn start(&mut self, by_policy: bool) -> Result<(), Failure> {
         self.step(Step::Start)?;
-        self.by_hand = false;
+        (self.by_hand, self.stopping) = (false, false);
         let taken = self.plug();
         let started = match taken {
             Ok(plugged) => self.launch(plugged).await,

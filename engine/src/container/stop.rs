@@ -142,7 +142,6 @@ impl Engine {
             let seconds = timeout.or(config.stop_timeout).unwrap_or(self.0.config.stop_timeout);
             self.end(handle, ends, signal.unwrap_or(own), seconds).await?;
         }
-        super::actor::tell(&self.0, &handle.view().config, "stop", &[]);
         Ok(())
     }
 

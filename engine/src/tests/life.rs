@@ -188,6 +188,21 @@ async fn a_container_that_hangs_does_not_keep_the_others_from_being_listed() {
 }
 
 #[tokio::test]
+async fn a_container_whose_image_lost_its_name_shows_the_images_id() {
+    let bench = Bench::new().await;
+    bench.create("web", "{}").await;
+    let all = || ListOptions { all: true, ..ListOptions::default() };
+    assert_eq!(bench.engine.list(all()).await.unwrap()[0].image, "busybox");
+    let import = images::NewImport {
+        name: Some(("busybox".into(), "latest".into())),
+        changes: vec!["CMD [\"other\"]".into()],
+        ..images::NewImport::default()
+    };
+    bench.engine.0.images.import(std::io::Cursor::new(vec![0u8; 1024]), import).await.unwrap();
+    assert!(bench.engine.list(all()).await.unwrap()[0].image.starts_with("sha256:"));
+}
+
+#[tokio::test]
 async fn lists_are_filtered_as_dockers_are() {
     let bench = Bench::new().await;
     let web =
