@@ -55,35 +55,34 @@ impl Join {
 
     /// Clones the process, which joins the container and waits at the start gate. The caller must have one thread.
     pub fn create(self) -> Result<Created, LaunchError> {
-        let Self { process, caps, joins, stdio, cgroup } = self;
-        let explainer = Explainer::Joining(process);
-        let made = {
-            let process = explainer.process();
-            // The process itself must be a child made after setns, or it would not be in the pid namespace.
-            let args = CloneArgs { cgroup: v2(&cgroup), ..CloneArgs::default() };
-            let spawn = Spawn { args, intermediate: true, maps: None };
-            let (argv, env) = (pointers(&process.argv), pointers(&process.env));
-            let (borrowed, tasks) = (borrow_joins(&joins), v1(&cgroup));
-            let (channel, theirs) = spawn::channel()?;
-            let job = Job {
-                process,
-                layout: None,
-                caps,
-                channel: theirs.as_fd(),
-                joins: &borrowed,
-                tasks: &tasks,
-                stdio: files(&stdio),
-                argv: &argv,
-                env: &env,
-                waits_for_go: true,
-                joined_outside: true,
-                becomes_root: joins.iter().any(|(which, _)| which.contains(Namespaces::USER)),
-            };
-            let made = spawn::make(&spawn, &job, &channel, &explainer)?;
-            drop(theirs);
-            spawn::wait_until_ready(&spawn, made, channel, &explainer)?
+        let made = self.make()?;
+        Ok(Created::new(made, Explainer::Joining(self.process)))
+    }
+
+    fn make(&self) -> Result<spawn::Made, LaunchError> {
+        let process = &*self.process;
+        // The process itself must be a child made after setns, or it would not be in the pid namespace.
+        let args = CloneArgs { cgroup: v2(&self.cgroup), ..CloneArgs::default() };
+        let spawn = Spawn { args, intermediate: true, maps: None };
+        let (channel, theirs) = spawn::channel()?;
+        let job = Job {
+            process,
+            layout: None,
+            caps: self.caps,
+            channel: theirs.as_fd(),
+            joins: &borrow_joins(&self.joins),
+            tasks: &v1(&self.cgroup),
+            stdio: files(&self.stdio),
+            argv: &pointers(&process.argv),
+            env: &pointers(&process.env),
+            waits_for_go: true,
+            joined_outside: true,
+            becomes_root: self.joins.iter().any(|(which, _)| which.contains(Namespaces::USER)),
         };
-        Ok(Created::new(made, explainer))
+        let explain = |record| LaunchError::Step(process.explain(record));
+        let made = spawn::make(&spawn, &job, &channel, &explain)?;
+        drop(theirs);
+        spawn::wait_until_ready(&spawn, made, channel, &explain)
     }
 }
 

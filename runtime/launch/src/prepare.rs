@@ -56,61 +56,62 @@ impl Launch {
 
     /// Clones the process, which sets the container up and waits at the start gate. The caller must have one thread.
     pub fn create(self) -> Result<Created, LaunchError> {
-        let sets_attributes = self.sets_attributes;
-        let Self { plan, caps, rootfs, sources, devices, null, joins, stdio, cgroup, .. } = self;
-        let explainer = Explainer::First(plan);
-        let made = {
-            let plan = explainer.plan().expect("made from a plan just above");
-            let new = plan.namespaces.new;
-            let joined = plan.namespaces.joined;
-            let user = new.contains(Namespaces::USER);
-            let in_other_user = plan.namespaces.separate(Namespaces::USER);
-            let in_user = joined.contains(Namespaces::USER) || (user && !joins.is_empty());
-            let spawn = Spawn {
-                // A cgroup namespace has its root where its maker is, so it is made after joining the cgroup.
-                args: CloneArgs {
-                    namespaces: new - Namespaces::CGROUP,
-                    cgroup: v2(&cgroup),
-                    ..CloneArgs::default()
-                },
-                intermediate: in_user || joined.contains(Namespaces::PID),
-                maps: user.then_some((&*plan.namespaces.uids, &*plan.namespaces.gids)),
-            };
-            let argv = pointers(&plan.process.argv);
-            let env = pointers(&plan.process.env);
-            let joins = borrow_joins(&joins);
-            let tasks = v1(&cgroup);
-            let sources: Vec<_> = sources.iter().map(|s| s.as_ref().map(AsFd::as_fd)).collect();
-            let devices: Vec<_> = devices.iter().map(|d| d.as_ref().map(AsFd::as_fd)).collect();
-            let layout = Layout {
-                plan,
-                rootfs: rootfs.as_fd(),
-                sources: &sources,
-                devices: &devices,
-                null: null.as_fd(),
-                sets_attributes,
-            };
-            let (channel, theirs) = spawn::channel()?;
-            let job = Job {
-                process: &plan.process,
-                layout: Some(&layout),
-                caps,
-                channel: theirs.as_fd(),
-                joins: &joins,
-                tasks: &tasks,
-                stdio: files(&stdio),
-                argv: &argv,
-                env: &env,
-                waits_for_go: spawn.intermediate || spawn.maps.is_some(),
-                joined_outside: spawn.intermediate,
-                becomes_root: in_other_user,
-            };
-            let process = spawn::make(&spawn, &job, &channel, &explainer)?;
-            drop(theirs);
-            spawn::wait_until_ready(&spawn, process, channel, &explainer)?
-        };
-        Ok(Created::new(made, explainer))
+        let made = self.make(&self.spawn())?;
+        Ok(Created::new(made, Explainer::First(self.plan)))
     }
+
+    fn spawn(&self) -> Spawn<'_> {
+        let namespaces = &self.plan.namespaces;
+        let (new, joined) = (namespaces.new, namespaces.joined);
+        let user = new.contains(Namespaces::USER);
+        // In a new user namespace the right to join namespaces that do not belong to it is gone.
+        let joins_first = user && !self.joins.is_empty();
+        Spawn {
+            args: CloneArgs {
+                // A cgroup namespace has its root where its maker is, so it is made after joining the cgroup.
+                namespaces: new - Namespaces::CGROUP,
+                cgroup: v2(&self.cgroup),
+                ..CloneArgs::default()
+            },
+            intermediate: joins_first || joined.intersects(Namespaces::USER | Namespaces::PID),
+            maps: user.then_some((&*namespaces.uids, &*namespaces.gids)),
+        }
+    }
+
+    fn make(&self, spawn: &Spawn<'_>) -> Result<spawn::Made, LaunchError> {
+        let plan = &*self.plan;
+        let layout = Layout {
+            plan,
+            rootfs: self.rootfs.as_fd(),
+            sources: &borrow_mounts(&self.sources),
+            devices: &borrow_mounts(&self.devices),
+            null: self.null.as_fd(),
+            sets_attributes: self.sets_attributes,
+        };
+        let (channel, theirs) = spawn::channel()?;
+        let job = Job {
+            process: &plan.process,
+            layout: Some(&layout),
+            caps: self.caps,
+            channel: theirs.as_fd(),
+            joins: &borrow_joins(&self.joins),
+            tasks: &v1(&self.cgroup),
+            stdio: files(&self.stdio),
+            argv: &pointers(&plan.process.argv),
+            env: &pointers(&plan.process.env),
+            waits_for_go: spawn.intermediate || spawn.maps.is_some(),
+            joined_outside: spawn.intermediate,
+            becomes_root: plan.namespaces.separate(Namespaces::USER),
+        };
+        let explain = |record| LaunchError::Step(plan.explain(record));
+        let process = spawn::make(spawn, &job, &channel, &explain)?;
+        drop(theirs);
+        spawn::wait_until_ready(spawn, process, channel, &explain)
+    }
+}
+
+fn borrow_mounts(mounts: &[Option<Detached>]) -> Vec<Option<BorrowedFd<'_>>> {
+    mounts.iter().map(|mount| mount.as_ref().map(AsFd::as_fd)).collect()
 }
 
 /// Pointers to the strings and a null at the end, as execve reads them.
@@ -258,24 +259,30 @@ fn bind_source(
         let change = Change { idmap: Some(namespace), ..Change::default() };
         mount.set(idmap.extent, &change).map_err(failed)?;
     }
+    set_attributes(bind, &mount).map_err(failed)?;
+    Ok(Detached::from_fd(above_stdio(mount.into_fd())?))
+}
+
+/// Propagation and attributes of a bind mount's copy.
+fn set_attributes(bind: &BindPlan, mount: &Detached) -> Result<(), Errno> {
     // The copy of a shared mount is shared too: left so, what is mounted in the container would appear on the host.
     let (propagation, extent) = bind.propagation;
     let tree = bind.tree;
     let change = Change { set: tree.set, clear: tree.clear, ..Change::default() };
     if extent == Extent::Tree {
         let change = Change { propagation: Some(propagation), ..change };
-        mount.set(Extent::Tree, &change).map_err(failed)?;
+        mount.set(Extent::Tree, &change)?;
     } else {
         let private = Change { propagation: Some(Propagation::Private), ..change };
-        mount.set(Extent::Tree, &private).map_err(failed)?;
+        mount.set(Extent::Tree, &private)?;
         let change = Change { propagation: Some(propagation), ..Change::default() };
-        mount.set(Extent::Mount, &change).map_err(failed)?;
+        mount.set(Extent::Mount, &change)?;
     }
     if !bind.own.set.is_empty() || !bind.own.clear.is_empty() {
         let change = Change { set: bind.own.set, clear: bind.own.clear, ..Change::default() };
-        mount.set(Extent::Mount, &change).map_err(failed)?;
+        mount.set(Extent::Mount, &change)?;
     }
-    Ok(Detached::from_fd(above_stdio(mount.into_fd())?))
+    Ok(())
 }
 
 /// What cannot be had without mount_setattr.

@@ -39,17 +39,10 @@ pub(crate) enum Explainer {
 }
 
 impl Explainer {
-    pub(crate) fn process(&self) -> &ProcessPlan {
+    fn process(&self) -> &ProcessPlan {
         match self {
             Self::First(plan) => &plan.process,
             Self::Joining(process) => process,
-        }
-    }
-
-    pub(crate) fn plan(&self) -> Option<&Plan> {
-        match self {
-            Self::First(plan) => Some(plan),
-            Self::Joining(_) => None,
         }
     }
 
@@ -60,6 +53,9 @@ impl Explainer {
         })
     }
 }
+
+/// The error that a child's record stands for.
+pub(crate) type Explain<'a> = &'a dyn Fn(Record) -> LaunchError;
 
 /// How the clone is made.
 pub(crate) struct Spawn<'a> {
@@ -86,10 +82,10 @@ pub(crate) fn make(
     spawn: &Spawn<'_>,
     job: &Job<'_>,
     channel: &Channel,
-    explainer: &Explainer,
+    explain: Explain<'_>,
 ) -> Result<Guard, LaunchError> {
     let process = match spawn.intermediate {
-        true => through_intermediate(spawn, job, channel, explainer)?,
+        true => through_intermediate(spawn, job, channel, explain)?,
         false => directly(spawn, job)?,
     };
     Ok(Guard(Some(process)))
@@ -100,7 +96,7 @@ pub(crate) fn wait_until_ready(
     spawn: &Spawn<'_>,
     guard: Guard,
     channel: Channel,
-    explainer: &Explainer,
+    explain: Explain<'_>,
 ) -> Result<Made, LaunchError> {
     let lost = |errno| LaunchError::new("read", "channel to the process", errno);
     if spawn.intermediate || spawn.maps.is_some() {
@@ -113,7 +109,7 @@ pub(crate) fn wait_until_ready(
         Message::Record(Record { step: StepKind::Ready, .. }, console) => {
             Ok((guard.disarm(), channel, console))
         }
-        Message::Record(record, _) => Err(explainer.failure(record)),
+        Message::Record(record, _) => Err(explain(record)),
         Message::End => Err(guard.lost()),
     }
 }
@@ -133,7 +129,7 @@ fn through_intermediate(
     spawn: &Spawn<'_>,
     job: &Job<'_>,
     channel: &Channel,
-    explainer: &Explainer,
+    explain: Explain<'_>,
 ) -> Result<(i32, OwnedFd), LaunchError> {
     let args = CloneArgs { cgroup: spawn.args.cgroup, shared_files: true, ..CloneArgs::default() };
     let last =
@@ -154,7 +150,7 @@ fn through_intermediate(
             // SAFETY: the intermediate process made this descriptor in the table that it shared with us, and is gone.
             Ok((index as i32, unsafe { OwnedFd::from_raw_fd(errno) }))
         }
-        Message::Record(record, _) => Err(explainer.failure(record)),
+        Message::Record(record, _) => Err(explain(record)),
         Message::End => Err(LaunchError::Lost { status: exit.status() }),
     }
 }

@@ -201,6 +201,7 @@ impl Plan {
         let Record { step, index, errno } = record;
         let why = cause(errno);
         let target = || quoted(at(&self.mounts, index).map(|mount| &mount.target));
+        let device = || quoted(at(&self.devices, index).map(|device| &device.path));
         let (class, message) = match step {
             StepKind::MountTarget | StepKind::MountAttach | StepKind::MountMake => {
                 return Failure { step, ..self.mount_failure(step, &target(), errno) };
@@ -209,14 +210,11 @@ impl Plan {
                 Class::InvalidArgument,
                 format!("mount {}: cannot be mounted because it is inside /proc", target()),
             ),
-            StepKind::Device => {
-                let path = quoted(at(&self.devices, index).map(|device| &device.path));
-                (Class::Internal, format!("make device {path}: {why}"))
-            }
-            StepKind::DeviceReplaced => {
-                let path = quoted(at(&self.devices, index).map(|device| &device.path));
-                (Class::InvalidArgument, format!("make device {path}: something else is there"))
-            }
+            StepKind::Device => (Class::Internal, format!("make device {}: {why}", device())),
+            StepKind::DeviceReplaced => (
+                Class::InvalidArgument,
+                format!("make device {}: something else is there", device()),
+            ),
             StepKind::Link => {
                 let name = at(&self.links, index).map(|link| link.name.to_string_lossy());
                 let name = name.unwrap_or_default();
