@@ -49,10 +49,20 @@ struct Rig {
 
 impl Rig {
     fn start(script: &str, options: Options, clients: Vec<(Attach, OwnedFd)>) -> Self {
+        Self::start_logging(script, options, clients, None)
+    }
+
+    /// With the log in another directory.
+    fn start_logging(
+        script: &str,
+        options: Options,
+        clients: Vec<(Attach, OwnedFd)>,
+        logs: Option<OwnedFd>,
+    ) -> Self {
         let dir = tempfile::tempdir().unwrap();
         let open = |path: &std::path::Path| OwnedFd::from(std::fs::File::open(path).unwrap());
         let directory = TaskRoot::open(open(dir.path())).unwrap().create("task").unwrap();
-        let log = LogFile::open(open(dir.path()), "log", None, 1).unwrap();
+        let log = LogFile::open(logs.unwrap_or_else(|| open(dir.path())), "log", None, 1).unwrap();
         let (child, streams) = spawn(script, options);
         let pid = i32::try_from(child.id()).unwrap();
         let (engine, channel) = transport::pair().unwrap();
@@ -304,6 +314,44 @@ fn the_exit_is_reported_although_a_client_does_not_read_and_the_log_is_complete(
     // What is queued is still sent, even after the acknowledgement.
     rig.send(&Request::Acknowledge, &[]);
     assert_eq!(read_all(&mut stream), expected.as_bytes());
+}
+
+#[test]
+fn a_full_disk_does_not_block_the_process_and_the_loss_is_reported() {
+    use rustix::mount::{FsMountFlags, FsOpenFlags, MountAttrFlags};
+    let context = rustix::mount::fsopen("tmpfs", FsOpenFlags::FSOPEN_CLOEXEC).unwrap();
+    rustix::mount::fsconfig_set_string(context.as_fd(), "size", "64k").unwrap();
+    rustix::mount::fsconfig_create(context.as_fd()).unwrap();
+    let flags = FsMountFlags::FSMOUNT_CLOEXEC;
+    let disk = rustix::mount::fsmount(context.as_fd(), flags, MountAttrFlags::empty()).unwrap();
+    let (mut stream, clients) = client(Attach { raw: true, ..attach(1) });
+    let rig = Rig::start_logging(
+        "seq 50000; exit 8",
+        Options::default(),
+        clients,
+        Some(disk.try_clone().unwrap()),
+    );
+    let expected: String = (1..=50_000).map(|number| format!("{number}\n")).collect();
+    assert_eq!(read_all(&mut stream), expected.as_bytes());
+    let mut lost = 0;
+    let exit = loop {
+        match rig.event() {
+            Event::LogLost { bytes } => lost += bytes,
+            Event::Exited(exit) => break exit,
+            other => panic!("{other:?}"),
+        }
+    };
+    assert_eq!(exit.code, 8);
+    let flags = rustix::fs::OFlags::RDONLY;
+    let log = rustix::fs::openat(&disk, "log", flags, rustix::fs::Mode::empty()).unwrap();
+    let kept: usize = std::io::read_to_string(std::fs::File::from(log))
+        .unwrap()
+        .lines()
+        .map(|line| serde_json::from_str::<serde_json::Value>(line).unwrap())
+        .map(|value| value["log"].as_str().unwrap().len())
+        .sum();
+    assert_eq!(kept as u64 + lost, expected.len() as u64);
+    rig.send(&Request::Acknowledge, &[]);
 }
 
 #[test]
