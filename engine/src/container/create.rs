@@ -57,15 +57,9 @@ impl Engine {
         let id = ContainerId::from_bytes(&ids::random()?);
         let mounts = self.resolve_mounts(&body).await?;
         let name = self.take_name(name.as_deref(), &id)?;
-        let made = self.make(config(shared, &id, &name, body, pin, &mounts), mounts).await;
-        drop(keep);
-        match made {
-            Ok(()) => Ok(CreateReply { id: id.to_string(), warnings }),
-            Err(failure) => {
-                shared.containers.release(&name, &id);
-                Err(failure)
-            }
-        }
+        // No await between taking the name and here: whoever has a name also gives it back.
+        self.make(config(shared, &id, &name, body, pin, &mounts), mounts, keep).await?;
+        Ok(CreateReply { id: id.to_string(), warnings })
     }
 
     /// The mounts that the body asks for; bind sources of `--mount` must exist.
@@ -124,37 +118,48 @@ impl Engine {
     }
 
     /// Does what the configuration says, and undoes it when a step fails.
-    async fn make(&self, config: ContainerConfig, mounts: Mounts) -> Result<(), Failure> {
+    async fn make(
+        &self,
+        config: ContainerConfig,
+        mounts: Mounts,
+        keep: images::Lease,
+    ) -> Result<(), Failure> {
         // Not cut short by a client that goes away: half a container would stay until the next start.
         let shared = Arc::clone(&self.0);
         let work = async move {
-            let anonymous: Vec<VolumeName> = config
-                .mounts
-                .iter()
-                .filter(|mount| mount.anonymous)
-                .filter_map(|mount| VolumeName::parse(&mount.name).ok())
-                .collect();
-            let intent = Intent::Create { volumes: anonymous };
-            store::change(&shared.store, |writer| writer.put(store::INTENTS, &config.id, &intent))?;
-            let id = config.id.clone();
-            match make_all(&shared, config, &mounts.volumes).await {
-                Ok(()) => Ok(()),
-                Err(failure) => {
-                    if let Err(undo) = finish_removal(&shared, &id, intent, true).await {
-                        tracing::warn!(
-                            container = id.as_str(),
-                            "undo a create that failed: {undo}"
-                        );
-                    }
-                    Err(failure)
-                }
+            let (id, name) = (config.id.clone(), config.name.clone());
+            let made = make_or_undo(&shared, config, &mounts.volumes).await;
+            if made.is_err() {
+                shared.containers.release(&name, &id);
             }
+            drop(keep);
+            made
         };
         match tokio::spawn(work).await {
             Ok(made) => made,
             Err(_) => Err(Failure::internal("create container: the engine is ending")),
         }
     }
+}
+
+async fn make_or_undo(
+    shared: &Arc<Shared>,
+    config: ContainerConfig,
+    volumes: &[WantedVolume],
+) -> Result<(), Failure> {
+    let anonymous = config.mounts.iter().filter(|mount| mount.anonymous);
+    let anonymous = anonymous.filter_map(|mount| VolumeName::parse(&mount.name).ok()).collect();
+    let intent = Intent::Create { volumes: anonymous };
+    store::change(&shared.store, |writer| writer.put(store::INTENTS, &config.id, &intent))?;
+    let id = config.id.clone();
+    let made = make_all(shared, config, volumes).await;
+    if made.is_err()
+        && let Err(undo) = finish_removal(shared, &id, intent, true).await
+    {
+        // The intent stays; the next start undoes the rest.
+        tracing::warn!(container = id.as_str(), "undo a create that failed: {undo}");
+    }
+    made
 }
 
 async fn make_all(

@@ -279,6 +279,7 @@ pub(crate) fn human(duration: Duration) -> String {
 
 #[cfg(test)]
 mod tests {
+    use super::super::live::{Busy, Outcome};
     use super::*;
 
     #[test]
@@ -298,6 +299,24 @@ mod tests {
         ] {
             assert_eq!(human(Duration::from_secs(seconds)), text);
         }
+    }
+
+    #[test]
+    fn a_container_that_waits_for_long_is_shown_as_stuck() {
+        let config = serde_json::json!({"id": "ab".repeat(32), "name": "web", "created": 0, "path": "sh", "args": [],
+            "image": {"id": "", "layers": [], "platform": spec::Platform::host()}, "config": {}, "host": {},
+            "endpoints": {}, "mounts": []});
+        let config = Arc::new(serde_json::from_value(config).unwrap());
+        let outcome = Outcome { started_at: Some(0), ..Outcome::default() };
+        let mut view = View::idle(config, State::Running, outcome);
+        let minute = 60_000_000_000;
+        assert_eq!(status(&view, minute), "Up About a minute");
+        let since = std::time::Instant::now().checked_sub(Duration::from_secs(8)).unwrap();
+        view.busy = Some(Busy { verb: "kill container", since });
+        assert_eq!(
+            status(&view, minute),
+            "Up About a minute (stuck: kill container for 8 seconds)"
+        );
     }
 
     #[test]

@@ -51,11 +51,12 @@ impl Engine {
         }
         let keys = detach_keys(Some(&body.detach_keys))?;
         // The user is looked up now, so that a wrong one is an error of this call.
-        process::user(&self.0, &view.config, &body.user).await?;
+        let user = process::user(&self.0, &view.config, &body.user).await?;
         let exec = Exec {
             id: ExecId::from_bytes(&ids::random()?),
             container: handle.id.clone(),
             body,
+            user,
             detach_keys: keys,
             phase: watch::Sender::new(Phase::Created),
         };

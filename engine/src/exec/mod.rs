@@ -49,6 +49,8 @@ pub(crate) struct Exec {
     pub(crate) id: ExecId,
     pub(crate) container: ContainerId,
     pub(crate) body: CreateBody,
+    /// Who it runs as and that user's home directory, looked up when it was made.
+    pub(crate) user: (spec::oci::User, String),
     pub(crate) detach_keys: Vec<u8>,
     pub(crate) phase: watch::Sender<Phase>,
 }

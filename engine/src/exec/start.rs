@@ -128,8 +128,7 @@ async fn launch(
     size: Option<[u32; 2]>,
 ) -> Result<(Channel, i32), Failure> {
     let body = &exec.body;
-    let user = process::user(shared, config, &body.user).await?;
-    let process = process::process(shared, config, body, user, size)?;
+    let process = process::process(shared, config, body, exec.user.clone(), size)?;
     let (channel, theirs) = calls::shim_channel()?;
     let mut fds = vec![theirs];
     let mut attaches = Vec::new();
