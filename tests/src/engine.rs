@@ -74,12 +74,18 @@ impl Engine {
     /// Starts the daemon, and waits until it answers.
     pub fn launch(&mut self) {
         assert!(self.daemon.is_none(), "the daemon runs already");
-        let log = std::fs::File::options().create(true).append(true).open(self.path("log")).unwrap();
+        std::fs::write(self.path("daemon.json"), "{}").unwrap();
+        let log =
+            std::fs::File::options().create(true).append(true).open(self.path("log")).unwrap();
         let option = |name: &str, path: &str| format!("--{name}={}", self.path(path).display());
         let child = self
             .space
             .command(&program("cofferd").display().to_string())
-            .args([option("data-root", "data"), option("exec-root", "exec"), option("pidfile", "pid")])
+            .args([
+                option("data-root", "data"),
+                option("exec-root", "exec"),
+                option("pidfile", "pid"),
+            ])
             .arg(format!("--host={}", self.host()))
             .arg(format!("--cgroup-parent={}", self.cgroup))
             .arg(option("config-file", "daemon.json"))
@@ -88,7 +94,6 @@ impl Engine {
             .stdout(log.try_clone().unwrap())
             .stderr(log)
             .spawn();
-        std::fs::write(self.path("daemon.json"), "{}").unwrap();
         self.daemon = Some(child.unwrap());
         let socket = self.path("docker.sock");
         let start = Instant::now();
@@ -123,10 +128,10 @@ impl Engine {
 
     /// Process ids of the supervisor's workers, with the role of each.
     pub fn workers(&self) -> Vec<(u32, String)> {
-        let data = format!("--data-root={}", self.path("data").display());
+        let exec = self.path("exec").display().to_string();
         processes()
             .into_iter()
-            .filter(|(_, arguments)| arguments.contains(&data))
+            .filter(|(_, arguments)| arguments.iter().any(|argument| argument.ends_with(&exec)))
             .filter_map(|(pid, arguments)| Some((pid, role(&arguments)?)))
             .filter(|(pid, role)| role != "task" || parent_is_not_task(*pid))
             .collect()

@@ -11,7 +11,8 @@ pub fn busybox_root(directory: &Path) {
     let busybox = directory.join("bin/busybox");
     std::fs::copy("/bin/busybox", &busybox).unwrap();
     let list = Command::new(&busybox).arg("--list").output().unwrap();
-    for applet in String::from_utf8(list.stdout).unwrap().lines().filter(|name| *name != "busybox") {
+    for applet in String::from_utf8(list.stdout).unwrap().lines().filter(|name| *name != "busybox")
+    {
         let link = directory.join("bin").join(applet);
         std::os::unix::fs::symlink("busybox", &link).unwrap();
     }
@@ -44,5 +45,8 @@ pub fn debian_mirror() -> Option<String> {
         texts.push(std::fs::read_to_string(entry.path()).unwrap_or_default());
     }
     let words = texts.iter().flat_map(|text| text.split_whitespace());
-    words.map(|word| word.trim_end_matches('/')).find(|word| word.ends_with("/debian")).map(str::to_owned)
+    words
+        .map(|word| word.trim_end_matches('/'))
+        .find(|word| word.ends_with("/debian"))
+        .map(str::to_owned)
 }

@@ -20,6 +20,7 @@ impl Reference {
         let space = Space::new();
         let path = |name: &str| directory.path().join(name).display().to_string();
         space.command("sysctl").args(["-qw", "net.ipv4.ip_forward=1"]).status().unwrap();
+        std::fs::write(path("daemon.json"), "{}").unwrap();
         let log = std::fs::File::create(path("log")).unwrap();
         let daemon = space
             .command("dockerd")
@@ -31,7 +32,6 @@ impl Reference {
             .stderr(log)
             .spawn()
             .unwrap();
-        std::fs::write(path("daemon.json"), "{}").unwrap();
         let reference = Self { directory, _space: space, daemon };
         let start = Instant::now();
         while reference.docker(&["version"]).code != 0 {

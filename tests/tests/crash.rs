@@ -107,8 +107,12 @@ fn random_base() -> usize {
 
 /// What was acknowledged holds: created ones exist unless their removal was asked for, removed ones are gone.
 fn check_told(engine: &Engine, told: &Acknowledged) {
-    let names: BTreeSet<String> =
-        engine.docker(&["ps", "-a", "--format", "{{.Names}}"]).ok().lines().map(str::to_owned).collect();
+    let names: BTreeSet<String> = engine
+        .docker(&["ps", "-a", "--format", "{{.Names}}"])
+        .ok()
+        .lines()
+        .map(str::to_owned)
+        .collect();
     for name in &told.removed {
         assert!(!names.contains(name), "{name} was removed and is back");
     }
@@ -142,7 +146,9 @@ fn check_no_leak(engine: &Engine) {
         // One committed layer: the image's.
         entries(&engine.path("data/snapshots")) <= 4 && snapshots(engine) == 1
     });
-    eventually("no directory of a container is left", || entries(&engine.path("data/containers")) == 0);
+    eventually("no directory of a container is left", || {
+        entries(&engine.path("data/containers")) == 0
+    });
     eventually("no veth is left", || {
         let links = engine.space().command("ip").args(["-o", "link"]).output().unwrap();
         !String::from_utf8_lossy(&links.stdout).contains("veth")
@@ -170,7 +176,8 @@ fn snapshots(engine: &Engine) -> usize {
             .map(|entry| {
                 let name = entry.file_name();
                 let key = name.len() == 64;
-                usize::from(key) + if depth > 0 && !key { walk(&entry.path(), depth - 1) } else { 0 }
+                usize::from(key)
+                    + if depth > 0 && !key { walk(&entry.path(), depth - 1) } else { 0 }
             })
             .sum()
     }

@@ -57,7 +57,9 @@ fn bytes_that_are_no_http_and_bodies_that_stop_halfway_disturb_nobody() {
     raw(&engine, &[0xFF; 100_000]);
     raw(&engine, b"GET / HTTP/9.9\r\n\r\n");
     raw(&engine, format!("GET /{} HTTP/1.1\r\nHost: x\r\n\r\n", "a".repeat(1 << 20)).as_bytes());
-    let half = format!("POST /v1.41/containers/create HTTP/1.1\r\nHost: x\r\n{JSON}Content-Length: 1000\r\n\r\n{{\"Im");
+    let half = format!(
+        "POST /v1.41/containers/create HTTP/1.1\r\nHost: x\r\n{JSON}Content-Length: 1000\r\n\r\n{{\"Im"
+    );
     raw(&engine, half.as_bytes());
     let mut open = Vec::new();
     for _ in 0..200 {
@@ -127,7 +129,8 @@ fn hostile_archives_are_refused_and_leave_nothing() {
 fn a_line_of_a_hundred_megabytes_needs_no_memory_and_is_kept() {
     let engine = Engine::with_busybox();
     let script = "head -c 100000000 /dev/zero | tr '\\0' x; echo; echo end";
-    let flags = ["run", "-d", "--name", "long", "--log-opt", "max-size=1m", "busybox", "sh", "-c", script];
+    let flags =
+        ["run", "-d", "--name", "long", "--log-opt", "max-size=1m", "busybox", "sh", "-c", script];
     engine.docker(&flags).text();
     assert_eq!(engine.docker(&["wait", "long"]).text(), "0");
     assert_eq!(engine.docker(&["logs", "--tail", "1", "long"]).ok(), "end\n");

@@ -58,7 +58,9 @@ fn the_docker_cli_says_the_same_of_this_engine_and_of_the_reference() {
         let ours = run(&engine.host(), directories[1].path(), line);
         match (theirs == ours, different.get(line)) {
             (true, None) | (false, Some(_)) => {}
-            (true, Some(reason)) => wrong.push(format!("$ {line}\n  is not different any more ({reason})")),
+            (true, Some(reason)) => {
+                wrong.push(format!("$ {line}\n  is not different any more ({reason})"))
+            }
             (false, None) => wrong.push(format!(
                 "$ {line}\n  reference: {} {:?} {:?}\n  ours:      {} {:?} {:?}",
                 theirs.code, theirs.out, theirs.err, ours.code, ours.out, ours.err

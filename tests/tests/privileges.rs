@@ -35,12 +35,47 @@ fn table() -> BTreeMap<String, Rights> {
 }
 
 const NAMES: [&str; 41] = [
-    "CHOWN", "DAC_OVERRIDE", "DAC_READ_SEARCH", "FOWNER", "FSETID", "KILL", "SETGID", "SETUID",
-    "SETPCAP", "LINUX_IMMUTABLE", "NET_BIND_SERVICE", "NET_BROADCAST", "NET_ADMIN", "NET_RAW",
-    "IPC_LOCK", "IPC_OWNER", "SYS_MODULE", "SYS_RAWIO", "SYS_CHROOT", "SYS_PTRACE", "SYS_PACCT",
-    "SYS_ADMIN", "SYS_BOOT", "SYS_NICE", "SYS_RESOURCE", "SYS_TIME", "SYS_TTY_CONFIG", "MKNOD",
-    "LEASE", "AUDIT_WRITE", "AUDIT_CONTROL", "SETFCAP", "MAC_OVERRIDE", "MAC_ADMIN", "SYSLOG",
-    "WAKE_ALARM", "BLOCK_SUSPEND", "AUDIT_READ", "PERFMON", "BPF", "CHECKPOINT_RESTORE",
+    "CHOWN",
+    "DAC_OVERRIDE",
+    "DAC_READ_SEARCH",
+    "FOWNER",
+    "FSETID",
+    "KILL",
+    "SETGID",
+    "SETUID",
+    "SETPCAP",
+    "LINUX_IMMUTABLE",
+    "NET_BIND_SERVICE",
+    "NET_BROADCAST",
+    "NET_ADMIN",
+    "NET_RAW",
+    "IPC_LOCK",
+    "IPC_OWNER",
+    "SYS_MODULE",
+    "SYS_RAWIO",
+    "SYS_CHROOT",
+    "SYS_PTRACE",
+    "SYS_PACCT",
+    "SYS_ADMIN",
+    "SYS_BOOT",
+    "SYS_NICE",
+    "SYS_RESOURCE",
+    "SYS_TIME",
+    "SYS_TTY_CONFIG",
+    "MKNOD",
+    "LEASE",
+    "AUDIT_WRITE",
+    "AUDIT_CONTROL",
+    "SETFCAP",
+    "MAC_OVERRIDE",
+    "MAC_ADMIN",
+    "SYSLOG",
+    "WAKE_ALARM",
+    "BLOCK_SUSPEND",
+    "AUDIT_READ",
+    "PERFMON",
+    "BPF",
+    "CHECKPOINT_RESTORE",
 ];
 
 fn status(pid: &str) -> BTreeMap<String, String> {
@@ -59,7 +94,8 @@ fn rights(pid: u32) -> Rights {
     assert_eq!(set("CapBnd"), set("CapPrm"), "bounding and permitted of {}", status["Name"]);
     let have = set("CapEff");
     let own = u64::from_str_radix(&self::status("self")["CapEff"], 16).unwrap();
-    let mut names: Vec<_> = (0..NAMES.len()).filter(|bit| have >> bit & 1 == 1).map(|bit| NAMES[bit]).collect();
+    let mut names: Vec<_> =
+        (0..NAMES.len()).filter(|bit| have >> bit & 1 == 1).map(|bit| NAMES[bit]).collect();
     names.sort_unstable();
     let capabilities = match have {
         0 => "none".to_owned(),
@@ -117,7 +153,16 @@ fn a_container_has_dockers_default_confinement() {
         assert_eq!(line(set), format!("{set}\t0000000000000000"));
     }
     assert_eq!(line("Seccomp:"), "Seccomp:\t2");
-    assert_eq!(run("ls /proc/self/fd | wc -l"), "4", "three streams, and the directory that ls reads");
-    assert_eq!(run("cat /proc/1/comm"), "sh");
-    assert_eq!(run("ls /dev | sort | tr '\\n' ' '"), "core fd full mqueue null ptmx pts random shm stderr stdin stdout tty urandom zero ".trim_end());
+    assert_eq!(
+        run("ls /proc/self/fd | wc -l"),
+        "4",
+        "three streams, and the directory that ls reads"
+    );
+    assert_eq!(run("cat /proc/1/comm; true"), "sh");
+    // `core` is there only where the kernel has /proc/kcore.
+    let nodes = run("ls /dev | sort | grep -v core | tr '\\n' ' '");
+    assert_eq!(
+        nodes,
+        "fd full mqueue null ptmx pts random shm stderr stdin stdout tty urandom zero"
+    );
 }

@@ -19,7 +19,11 @@ fn containers_run_on_while_no_daemon_does_and_can_be_used_afterwards() {
         assert_eq!(state(&engine, "counter"), "running 0", "after {signal}");
         let after = engine.docker(&["inspect", "counter", "--format", "{{.State.Pid}}"]).text();
         assert_eq!(after, pid, "after {signal}");
-        assert_eq!(engine.docker(&["exec", "counter", "echo", "in"]).ok(), "in\n", "after {signal}");
+        assert_eq!(
+            engine.docker(&["exec", "counter", "echo", "in"]).ok(),
+            "in\n",
+            "after {signal}"
+        );
     }
     engine.docker(&["kill", "counter"]).text();
     let lines = engine.docker(&["logs", "counter"]).ok();
@@ -33,24 +37,31 @@ fn containers_run_on_while_no_daemon_does_and_can_be_used_afterwards() {
 #[test]
 fn an_exit_while_no_daemon_runs_keeps_its_code_and_time() {
     let mut engine = Engine::with_busybox();
-    engine.docker(&["run", "-d", "--name", "brief", "busybox", "sh", "-c", "sleep 1; exit 7"]).text();
+    engine
+        .docker(&["run", "-d", "--name", "brief", "busybox", "sh", "-c", "sleep 1; exit 7"])
+        .text();
     engine.end("KILL");
     std::thread::sleep(std::time::Duration::from_millis(2500));
     let ended = std::time::SystemTime::now();
     engine.launch();
     assert_eq!(state(&engine, "brief"), "exited 7");
     let finished = engine.docker(&["inspect", "brief", "--format", "{{.State.FinishedAt}}"]).text();
-    let printed = std::process::Command::new("date").args(["-d", &finished, "+%s%3N"]).output().unwrap();
+    let printed =
+        std::process::Command::new("date").args(["-d", &finished, "+%s%3N"]).output().unwrap();
     let finished: u128 = String::from_utf8(printed.stdout).unwrap().trim().parse().unwrap();
     let ended = ended.duration_since(std::time::UNIX_EPOCH).unwrap().as_millis();
-    assert!(finished + 1000 < ended, "finished at {finished}, the daemon was started after {ended}");
+    assert!(
+        finished + 1000 < ended,
+        "finished at {finished}, the daemon was started after {ended}"
+    );
 }
 
 #[test]
 fn restart_policies_hold_over_a_restart_of_the_daemon() {
     let mut engine = Engine::with_busybox();
     let run = |name: &str, policy: &str, script: &str| {
-        let flags = ["run", "-d", "--name", name, "--restart", policy, "busybox", "sh", "-c", script];
+        let flags =
+            ["run", "-d", "--name", name, "--restart", policy, "busybox", "sh", "-c", script];
         engine.docker(&flags).text();
     };
     run("always", "always", "sleep 1; exit 1");
@@ -80,7 +91,10 @@ fn a_worker_that_dies_is_replaced_and_no_container_notices() {
             engine.workers().iter().any(|(pid, have)| have == role && *pid != victim)
         });
         eventually("the engine answers", || engine.docker(&["ps", "-q"]).code == 0);
-        assert_eq!(engine.docker(&["run", "--rm", "busybox", "echo", role]).ok(), format!("{role}\n"));
+        assert_eq!(
+            engine.docker(&["run", "--rm", "busybox", "echo", role]).ok(),
+            format!("{role}\n")
+        );
         let after = engine.docker(&["inspect", "steady", "--format", "{{.State.Pid}}"]).text();
         assert_eq!(after, pid, "after the death of the {role} worker");
         assert_eq!(engine.docker(&["exec", "steady", "echo", "in"]).ok(), "in\n");

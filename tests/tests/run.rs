@@ -7,7 +7,8 @@ use e2e::{Engine, eventually, image};
 fn a_container_prints_and_its_exit_code_is_the_clients() {
     let engine = Engine::with_busybox();
     assert_eq!(engine.docker(&["run", "--rm", "busybox", "echo", "hello"]).ok(), "hello\n");
-    let said = engine.docker(&["run", "--rm", "busybox", "sh", "-c", "echo out; echo err >&2; exit 7"]);
+    let said =
+        engine.docker(&["run", "--rm", "busybox", "sh", "-c", "echo out; echo err >&2; exit 7"]);
     assert_eq!((said.code, said.out.as_str(), said.err.as_str()), (7, "out\n", "err\n"));
     assert_eq!(engine.coffer(&["run", "--rm", "busybox", "echo", "hello"]).ok(), "hello\n");
     assert_eq!(engine.coffer(&["run", "--rm", "busybox", "sh", "-c", "exit 9"]).code, 9);
@@ -43,7 +44,9 @@ fn megabytes_of_output_arrive_whole_and_in_order() {
 fn a_terminal_has_a_size_and_signals_reach_its_programs() {
     let engine = Engine::with_busybox();
     let host = engine.host();
-    let inner = format!("stty rows 33 cols 111; docker -H {host} run --rm -it busybox sh -c 'tty; stty size; test -t 0 && echo terminal'");
+    let inner = format!(
+        "stty rows 33 cols 111; docker -H {host} run --rm -it busybox sh -c 'tty; stty size; test -t 0 && echo terminal'"
+    );
     let said = engine.client("script", &["-qec", &inner, "/dev/null"]).output().unwrap();
     let text = String::from_utf8_lossy(&said.stdout).replace('\r', "");
     assert!(text.contains("/dev/pts/0\n"), "{text}");
@@ -56,18 +59,34 @@ fn a_detached_container_can_be_attached_left_by_keys_and_attached_again() {
     let engine = Engine::with_busybox();
     engine.docker(&["run", "-dit", "--name", "shell", "busybox", "sh"]).text();
     let host = engine.host();
-    let inner = format!("(sleep 1; printf 'echo in-$((40+2))\\n'; sleep 1; printf '\\020\\021') | docker -H {host} attach shell");
+    let inner = format!(
+        "(sleep 1; printf 'echo in-$((40+2))\\n'; sleep 1; printf '\\020\\021') | docker -H {host} attach shell"
+    );
     let said = engine.client("script", &["-qec", &inner, "/dev/null"]).output().unwrap();
     let text = String::from_utf8_lossy(&said.stdout);
     assert!(text.contains("input device is not a TTY") || text.contains("in-42"), "{text}");
-    assert_eq!(engine.docker(&["inspect", "shell", "--format", "{{.State.Running}}"]).text(), "true");
+    assert_eq!(
+        engine.docker(&["inspect", "shell", "--format", "{{.State.Running}}"]).text(),
+        "true"
+    );
     assert_eq!(engine.docker(&["exec", "shell", "echo", "still there"]).ok(), "still there\n");
 }
 
 #[test]
 fn limits_are_what_the_container_was_given_and_can_be_changed() {
     let engine = Engine::with_busybox();
-    let flags = ["run", "-d", "--name", "limited", "--memory", "32m", "--pids-limit", "25", "--cpus", "0.5"];
+    let flags = [
+        "run",
+        "-d",
+        "--name",
+        "limited",
+        "--memory",
+        "32m",
+        "--pids-limit",
+        "25",
+        "--cpus",
+        "0.5",
+    ];
     engine.docker(&[&flags[..], &["busybox", "sleep", "300"]].concat()).text();
     let read = |v1: &str, v2: &str| {
         let script = format!("cat /sys/fs/cgroup/{v1} 2>/dev/null || cat /sys/fs/cgroup/{v2}");
@@ -103,7 +122,8 @@ fn containers_on_the_bridge_reach_each_other_and_the_host() {
     eventually("the server answers", || {
         engine.docker(&["run", "--rm", "busybox", "wget", "-qO-", &url]).out == "served\n"
     });
-    let from_host = engine.space().command("busybox").args(["wget", "-qO-", &url]).output().unwrap();
+    let from_host =
+        engine.space().command("busybox").args(["wget", "-qO-", &url]).output().unwrap();
     assert_eq!(from_host.stdout, b"served\n");
 }
 
@@ -123,7 +143,8 @@ fn an_image_survives_save_and_load_and_skopeo_reads_it() {
 #[test]
 fn a_committed_container_is_an_image_with_its_changes() {
     let engine = Engine::with_busybox();
-    let script = "echo new > /etc/added; rm /etc/group; rm -r /home; mkdir /home; touch /home/fresh";
+    let script =
+        "echo new > /etc/added; rm /etc/group; rm -r /home; mkdir /home; touch /home/fresh";
     engine.docker(&["run", "--name", "changed", "busybox", "sh", "-c", script]).ok();
     let changes = engine.docker(&["diff", "changed"]).ok();
     for line in ["C /etc", "A /etc/added", "D /etc/group", "A /home/fresh"] {
@@ -146,7 +167,10 @@ fn files_are_copied_into_and_out_of_running_and_stopped_containers() {
     for target in ["box:/tmp/running", "box:/tmp/"] {
         engine.docker(&["cp", &file, target]).text();
     }
-    assert_eq!(engine.docker(&["exec", "box", "cat", "/tmp/running", "/tmp/file"]).ok(), "contentcontent");
+    assert_eq!(
+        engine.docker(&["exec", "box", "cat", "/tmp/running", "/tmp/file"]).ok(),
+        "contentcontent"
+    );
     engine.docker(&["kill", "box"]).text();
     engine.docker(&["cp", &file, "box:/root/stopped"]).text();
     let back = engine.path("back").display().to_string();
@@ -173,6 +197,8 @@ fn debians_root_file_system_runs_its_programs() {
     engine.docker(&["import", &archive.display().to_string(), "debian:bookworm"]).text();
     let out = engine.docker(&["run", "--rm", "debian:bookworm", "apt-get", "--version"]).ok();
     assert!(out.starts_with("apt "), "{out}");
-    let out = engine.docker(&["run", "--rm", "debian:bookworm", "sh", "-c", "id; su nobody -s /bin/sh -c id"]).ok();
+    let out = engine
+        .docker(&["run", "--rm", "debian:bookworm", "sh", "-c", "id; su nobody -s /bin/sh -c id"])
+        .ok();
     assert!(out.contains("uid=65534(nobody)"), "{out}");
 }
