@@ -10,7 +10,7 @@ use launch::CgroupJoin;
 use plan::Given;
 use rustix::fs::{CWD, RenameFlags, renameat_with};
 use std::fs;
-use std::os::unix::fs::{PermissionsExt, symlink};
+use std::os::unix::fs::symlink;
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -109,8 +109,7 @@ fn a_descriptor_is_no_working_directory_of_a_joining_process() {
 fn a_script_whose_interpreter_is_the_runtime_cannot_write_to_it() {
     let bundle = Bundle::new("").args(&["/data/script"]);
     let script = bundle.root.path().join("data/script");
-    fs::write(&script, "#!/proc/self/exe\n").unwrap();
-    fs::set_permissions(&script, fs::Permissions::from_mode(0o755)).unwrap();
+    common::write_executable(&script, "#!/proc/self/exe\n");
     let before = fs::metadata("/proc/self/exe").unwrap().modified().unwrap();
     // The interpreter is found while the child is still this test program, which runs once more, inside, and ends.
     let outcome = bundle.run().unwrap();

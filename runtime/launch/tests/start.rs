@@ -234,12 +234,8 @@ fn a_program_that_cannot_run_fails_the_start_in_dockers_words() {
     let fail = |args: &[&str], change: fn(&mut Bundle)| {
         let mut bundle = Bundle::new("").args(args);
         std::fs::write(bundle.root.path().join("data/plain"), "x").unwrap();
-        std::fs::write(bundle.root.path().join("data/script"), "#!/nope\n").unwrap();
-        std::fs::write(bundle.root.path().join("data/garbage"), "\x7fELF").unwrap();
-        for name in ["script", "garbage"] {
-            let mode = std::os::unix::fs::PermissionsExt::from_mode(0o755);
-            let path = bundle.root.path().join("data").join(name);
-            std::fs::set_permissions(path, mode).unwrap();
+        for (name, text) in [("script", "#!/nope\n"), ("garbage", "\x7fELF")] {
+            common::write_executable(&bundle.root.path().join("data").join(name), text);
         }
         change(&mut bundle);
         let error = bundle.run().unwrap_err();

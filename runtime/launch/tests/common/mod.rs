@@ -58,6 +58,20 @@ pub fn open_path(path: impl AsRef<Path>) -> OwnedFd {
     openat(CWD, path.as_ref(), OFlags::PATH | OFlags::CLOEXEC, Mode::empty()).unwrap()
 }
 
+/// Runs a script of the host on `path` and `text`. What containers execute is written by it and not by this process:
+/// a child that another test clones at that moment would have the file open for writing, and executing it would be
+/// ETXTBSY.
+fn shell(script: &str, path: &Path, text: &str) {
+    let mut command = std::process::Command::new("/bin/busybox");
+    let status = command.args(["sh", "-c", script, "sh"]).arg(path).arg(text).status().unwrap();
+    assert!(status.success());
+}
+
+/// Writes a file that can be executed.
+pub fn write_executable(path: &Path, text: &str) {
+    shell("printf %s \"$2\" > $1; chmod 755 $1", path, text);
+}
+
 /// A root file system with busybox as every command that tests use.
 pub fn busybox() -> tempfile::TempDir {
     let root = tempfile::tempdir().unwrap();
@@ -65,7 +79,7 @@ pub fn busybox() -> tempfile::TempDir {
     for directory in ["bin", "etc", "tmp", "data", "root"] {
         std::fs::create_dir(path.join(directory)).unwrap();
     }
-    std::fs::copy("/bin/busybox", path.join("bin/busybox")).unwrap();
+    shell("cat /bin/busybox > $1; chmod 755 $1", &path.join("bin/busybox"), "");
     for applet in [
         "sh", "cat", "ls", "id", "true", "false", "sleep", "echo", "hostname", "grep", "mount",
         "touch", "pwd", "stat", "readlink", "tty", "stty", "kill", "mknod", "mkdir", "ps", "sort",
