@@ -6,8 +6,11 @@ use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Component, Path, PathBuf};
 
-/// Whether a path is absolute and has no `.`, `..` or empty component.
+/// Whether a path is absolute and has no `.`, `..` or empty component, and no zero byte.
 pub(crate) fn is_clean(path: &Path) -> bool {
+    if path.as_os_str().as_bytes().contains(&0) {
+        return false;
+    }
     let mut components = path.components();
     if components.next() != Some(Component::RootDir) {
         return false;
@@ -84,7 +87,7 @@ mod tests {
     #[test]
     fn paths_that_are_not_clean_are_refused_before_any_list_is_read() {
         let policy = Policy::default();
-        for path in ["", "etc", "/etc/../root", "/a/./b", "/a//b", "/a/"] {
+        for path in ["", "etc", "/etc/../root", "/a/./b", "/a//b", "/a/", "/a\0b"] {
             let failure = policy.check_bind(path.as_bytes(), true).unwrap_err();
             assert_eq!(failure.class, Class::InvalidArgument, "{path}");
         }

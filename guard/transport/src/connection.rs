@@ -155,20 +155,44 @@ impl Connection {
         payload: &[u8],
         descriptors: &[BorrowedFd<'_>],
     ) -> Result<(), TransportError> {
-        if payload.len() > LIMIT {
-            return Err(TransportError::TooLarge(payload.len()));
+        self.send_with(SendFlags::empty(), kind, sequence, payload, descriptors)
+    }
+
+    /// The same without ever waiting, whatever the socket's own setting is.
+    pub(crate) fn try_send(
+        &self,
+        kind: Kind,
+        sequence: u64,
+        payload: &[u8],
+        descriptors: &[BorrowedFd<'_>],
+    ) -> Result<(), TransportError> {
+        self.send_with(SendFlags::DONTWAIT, kind, sequence, payload, descriptors)
+    }
+
+    fn send_with(
+        &self,
+        flags: SendFlags,
+        kind: Kind,
+        sequence: u64,
+        payload: &[u8],
+        descriptors: &[BorrowedFd<'_>],
+    ) -> Result<(), TransportError> {
+        let (length, kind) = (payload.len(), kind.byte());
+        if length > LIMIT {
+            return Err(TransportError::TooLarge(length));
         }
-        if payload.len() <= INLINE {
-            return self.send_datagram(kind.byte(), sequence, payload.len(), payload, descriptors);
+        if length <= INLINE {
+            return self.send_datagram(flags, kind, sequence, length, payload, descriptors);
         }
         let memfd = seal(payload).map_err(TransportError::Large)?;
         let mut all = descriptors.to_vec();
         all.push(memfd.as_fd());
-        self.send_datagram(kind.byte() | IN_MEMFD, sequence, payload.len(), &[], &all)
+        self.send_datagram(flags, kind | IN_MEMFD, sequence, length, &[], &all)
     }
 
     fn send_datagram(
         &self,
+        flags: SendFlags,
         kind: u8,
         sequence: u64,
         length: usize,
@@ -193,7 +217,7 @@ impl Connection {
         }
         let parts = [IoSlice::new(&header), IoSlice::new(inline)];
         rustix::io::retry_on_intr(|| {
-            rustix::net::sendmsg(&self.socket, &parts, &mut ancillary, SendFlags::NOSIGNAL)
+            rustix::net::sendmsg(&self.socket, &parts, &mut ancillary, flags | SendFlags::NOSIGNAL)
         })
         .map_err(|errno| TransportError::Socket { operation: "send", errno })?;
         Ok(())
@@ -346,14 +370,14 @@ mod tests {
     #[test]
     fn a_frame_whose_length_lies_is_refused() {
         let (one, other) = connected();
-        one.send_datagram(1, 1, 100, b"short", &[]).unwrap();
+        one.send_datagram(SendFlags::empty(), 1, 1, 100, b"short", &[]).unwrap();
         assert!(matches!(other.receive(), Err(TransportError::Malformed("wrong length"))));
     }
 
     #[test]
     fn a_datagram_longer_than_the_format_allows_is_refused() {
         let (one, other) = connected();
-        one.send_datagram(1, 1, INLINE + 1, &vec![0; INLINE + 1], &[]).unwrap();
+        one.send_datagram(SendFlags::empty(), 1, 1, INLINE + 1, &vec![0; INLINE + 1], &[]).unwrap();
         assert!(matches!(other.receive(), Err(TransportError::Malformed("truncated"))));
     }
 
@@ -361,7 +385,8 @@ mod tests {
     fn a_large_message_in_an_unsealed_file_is_refused() {
         let (one, other) = connected();
         let file = std::fs::File::open("/dev/zero").unwrap();
-        one.send_datagram(1 | IN_MEMFD, 1, INLINE * 2, &[], &[file.as_fd()]).unwrap();
+        one.send_datagram(SendFlags::empty(), 1 | IN_MEMFD, 1, INLINE * 2, &[], &[file.as_fd()])
+            .unwrap();
         assert!(matches!(other.receive(), Err(TransportError::Malformed("memfd is not sealed"))));
     }
 

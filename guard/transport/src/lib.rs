@@ -20,6 +20,7 @@
 
 mod connection;
 mod descriptors;
+mod outbox;
 mod server;
 
 #[cfg(feature = "client")]

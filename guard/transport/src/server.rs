@@ -2,12 +2,13 @@
 
 use crate::connection::{Connection, Frame, Kind, TransportError, decode, encode};
 use crate::descriptors::Descriptors;
+use crate::outbox::Outbox;
 use messages::Request;
 use messages::control::{Control, Role};
 use rustix::event::{PollFd, PollFlags, poll};
 use spec::{Class, Failure};
 use std::marker::PhantomData;
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::OwnedFd;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
@@ -28,7 +29,7 @@ pub struct Incoming<R: Request> {
 /// Answers one request, from any thread, or from a forked child.
 #[derive(Debug)]
 pub struct Responder<R> {
-    connection: Arc<Connection>,
+    outbox: Arc<Outbox>,
     sequence: u64,
     in_flight: Arc<AtomicUsize>,
     verb: &'static str,
@@ -38,27 +39,25 @@ pub struct Responder<R> {
 impl<R: Request> Responder<R> {
     /// Sends the answer. An asker that is gone is no error: nobody is left to be told.
     pub fn answer(self, result: Result<(R::Reply, Vec<OwnedFd>), Failure>) {
-        let sent = match &result {
-            Ok((reply, descriptors)) => encode(reply).and_then(|payload| {
-                let fds: Vec<_> = descriptors.iter().map(AsFd::as_fd).collect();
-                self.connection.send(Kind::Success, self.sequence, &payload, &fds)
+        let sent = match result {
+            Ok((reply, descriptors)) => encode(&reply).and_then(|payload| {
+                self.outbox.send(Kind::Success, self.sequence, payload, descriptors)
             }),
-            Err(failure) => encode(failure).and_then(|payload| {
-                self.connection.send(Kind::Failure, self.sequence, &payload, &[])
-            }),
+            Err(failure) => self.refuse(&failure),
         };
         if let Err(TransportError::TooLarge(size)) = sent {
-            let failure =
-                Failure::internal(format!("{}: answer of {size} bytes is too large", self.verb));
-            if let Ok(payload) = encode(&failure) {
-                self.connection.send(Kind::Failure, self.sequence, &payload, &[]).ok();
-            }
+            let message = format!("{}: answer of {size} bytes is too large", self.verb);
+            self.refuse(&Failure::internal(message)).ok();
         }
+    }
+
+    fn refuse(&self, failure: &Failure) -> Result<(), TransportError> {
+        self.outbox.send(Kind::Failure, self.sequence, encode(failure)?, Vec::new())
     }
 
     /// The connection that the request came on, to be closed or kept by a forked child.
     pub fn connection(&self) -> &Connection {
-        &self.connection
+        self.outbox.connection()
     }
 
     /// The request's verb, for logs.
@@ -91,8 +90,29 @@ pub trait Handler<R: Request> {
 }
 
 struct Peer {
-    connection: Arc<Connection>,
+    outbox: Arc<Outbox>,
     in_flight: Arc<AtomicUsize>,
+}
+
+impl Peer {
+    fn new(socket: OwnedFd) -> Self {
+        Self { outbox: Arc::new(Outbox::new(socket.into())), in_flight: Arc::default() }
+    }
+
+    fn is_full(&self) -> bool {
+        self.in_flight.load(Ordering::Acquire) >= IN_FLIGHT
+    }
+
+    /// While answers wait for the asker to read, no more requests are taken from it.
+    fn awaited(&self) -> PollFlags {
+        if !self.outbox.is_empty() {
+            PollFlags::OUT
+        } else if self.is_full() {
+            PollFlags::empty()
+        } else {
+            PollFlags::IN
+        }
+    }
 }
 
 /// The poll loop of a worker.
@@ -142,13 +162,11 @@ impl<R: Request> Server<R> {
         let watched = handler.watched();
         let mut fds = vec![PollFd::new(&self.control, PollFlags::IN)];
         for peer in peers {
-            let full = peer.in_flight.load(Ordering::Acquire) >= IN_FLIGHT;
-            let flags = if full { PollFlags::empty() } else { PollFlags::IN };
-            fds.push(PollFd::new(&*peer.connection, flags));
+            fds.push(PollFd::new(peer.outbox.connection(), peer.awaited()));
         }
         fds.extend(watched.iter().map(|fd| PollFd::new(fd, PollFlags::IN)));
         // A full peer becomes readable again when an answer was sent by another thread, which no descriptor tells.
-        let any_full = peers.iter().any(|p| p.in_flight.load(Ordering::Acquire) >= IN_FLIGHT);
+        let any_full = peers.iter().any(|peer| peer.outbox.is_empty() && peer.is_full());
         let timeout = any_full.then_some(rustix::event::Timespec { tv_sec: 0, tv_nsec: 2_000_000 });
         rustix::io::retry_on_intr(|| poll(&mut fds, timeout.as_ref()))
             .map_err(|errno| TransportError::Socket { operation: "poll", errno })?;
@@ -179,8 +197,7 @@ impl<R: Request> Server<R> {
             Control::Peer(Role::Api) => {
                 let mut descriptors = frame.descriptors.into_iter();
                 let socket = descriptors.next().ok_or(TransportError::Malformed("no peer"))?;
-                let connection = Arc::new(Connection::from(socket));
-                peers.push(Peer { connection, in_flight: Arc::new(AtomicUsize::new(0)) });
+                peers.push(Peer::new(socket));
             }
             other => handler.control(other),
         }
@@ -188,9 +205,13 @@ impl<R: Request> Server<R> {
     }
 }
 
-/// Reads one message of a peer; false when the connection is over. A peer that breaks the format is cut off.
+/// Sends what waits for a peer, or reads one message of it; false when the connection is over. A peer that breaks the
+/// format is cut off.
 fn serve_one<R: Request>(peer: &Peer, handler: &mut impl Handler<R>) -> bool {
-    let frame = match peer.connection.receive() {
+    if !peer.outbox.is_empty() {
+        return peer.outbox.flush().is_ok();
+    }
+    let frame = match peer.outbox.connection().receive() {
         Ok(Some(frame)) if frame.kind == Kind::Request => frame,
         Ok(_) | Err(_) => return false,
     };
@@ -198,7 +219,7 @@ fn serve_one<R: Request>(peer: &Peer, handler: &mut impl Handler<R>) -> bool {
     let decoded = decode::<R>(&payload);
     peer.in_flight.fetch_add(1, Ordering::AcqRel);
     let responder = Responder {
-        connection: Arc::clone(&peer.connection),
+        outbox: Arc::clone(&peer.outbox),
         sequence,
         in_flight: Arc::clone(&peer.in_flight),
         verb: decoded.as_ref().map_or("request", R::verb),
