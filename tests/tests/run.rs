@@ -101,6 +101,27 @@ fn limits_are_what_the_container_was_given_and_can_be_changed() {
 }
 
 #[test]
+fn an_init_passes_the_exit_code_and_signals_on() {
+    let engine = Engine::with_busybox();
+    let out = engine.docker(&[
+        "run",
+        "--rm",
+        "--init",
+        "busybox",
+        "sh",
+        "-c",
+        "cat /proc/1/comm; exit 3",
+    ]);
+    assert_eq!((out.code, out.out.as_str(), out.err.as_str()), (3, "docker-init\n", ""));
+    let script = "trap 'exit 5' TERM; while :; do sleep 0.1; done";
+    engine
+        .docker(&["run", "-d", "--init", "--name", "waits", "busybox", "sh", "-c", script])
+        .text();
+    engine.docker(&["stop", "waits"]).text();
+    assert_eq!(engine.docker(&["inspect", "waits", "--format", "{{.State.ExitCode}}"]).text(), "5");
+}
+
+#[test]
 fn memory_beyond_the_limit_kills_and_is_reported() {
     let engine = Engine::with_busybox();
     let script = "x=a; while :; do x=$x$x; done";

@@ -2,6 +2,7 @@
 
 use crate::raw::check;
 use crate::{Arg, Result};
+use rustix::io::Errno;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
 
 bitflags::bitflags! {
@@ -79,6 +80,9 @@ struct RawArgs {
 
 /// Makes a process as fork does, with a pidfd, in the namespaces and the cgroup of `args` (clone3, 5.3).
 ///
+/// Where a filter hides clone3 (Docker's default profile does, because it cannot look at the flags), the older clone
+/// does the same, as long as no cgroup is asked for.
+///
 /// # Safety
 /// The child has a copy of the caller's memory but only the calling thread: locks of other threads stay locked for
 /// ever. Until it calls execve or _exit it may only use what POSIX calls async-signal-safe, so no allocation, unless
@@ -106,7 +110,18 @@ pub unsafe fn clone3(args: &CloneArgs<'_>) -> Result<Cloned> {
     // SAFETY: `raw` is a valid clone_args of the given size, `pidfd` outlives the call, and the caller keeps the
     // promise above. Without CLONE_VM the child has its own copy of this stack.
     let ret = unsafe { libc::syscall(libc::SYS_clone3, &raw const raw, size_of::<RawArgs>()) };
-    match check("clone3", &[Arg::Hex(raw.flags)], ret)? {
+    let made = match check("clone3", &[Arg::Hex(raw.flags)], ret) {
+        Err(error) if error.errno() == Errno::NOSYS && args.cgroup.is_none() => {
+            let flags = raw.flags | raw.exit_signal;
+            // SAFETY: without CLONE_SETTLS and the CLONE_*_SETTID flags the last two arguments, whose order differs
+            // between architectures, are not looked at; `pidfd` outlives the call, the stack is a copy of this one.
+            let ret =
+                unsafe { libc::syscall(libc::SYS_clone, flags, 0u64, &raw mut pidfd, 0u64, 0u64) };
+            check("clone", &[Arg::Hex(flags)], ret)?
+        }
+        made => made?,
+    };
+    match made {
         0 => Ok(Cloned::Child),
         pid => {
             // SAFETY: CLONE_PIDFD makes the kernel store a new descriptor, which nobody else owns.

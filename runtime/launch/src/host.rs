@@ -15,10 +15,12 @@ const COVER: Change<'static> = Change {
     idmap: None,
 };
 
-/// The starter's rights and a verified `/dev/null`; made once per process.
+/// The starter's rights, a verified `/dev/null` and the starter's cgroup namespace; made once per process.
 #[derive(Debug)]
 pub struct Host {
     null: OwnedFd,
+    /// The cgroup namespace of containers that have none of their own.
+    cgroup_namespace: OwnedFd,
     /// Whether the kernel has mount_setattr (5.12).
     pub(crate) sets_attributes: bool,
     /// What a container without a user namespace can have at most.
@@ -40,7 +42,21 @@ impl Host {
             Err(Errno::NOSYS) => false,
             Err(errno) => return Err(failed(errno)),
         };
-        Ok(Self { null, sets_attributes, own_caps, known_caps: caps::supported() })
+        let path = "/proc/self/ns/cgroup";
+        let flags = OFlags::RDONLY | OFlags::CLOEXEC;
+        let cgroup_namespace = openat(CWD, path, flags, Mode::empty())
+            .map_err(|errno| LaunchError::new("open", path, errno))?;
+        let known_caps = caps::supported();
+        Ok(Self { null, cgroup_namespace, sets_attributes, own_caps, known_caps })
+    }
+
+    /// A descriptor of the starter's cgroup namespace.
+    pub(crate) fn cgroup_namespace(&self) -> Result<OwnedFd, LaunchError> {
+        let failed = |error: std::io::Error| {
+            let errno = Errno::from_io_error(&error).unwrap_or(Errno::IO);
+            LaunchError::new("copy", "cgroup namespace", errno)
+        };
+        self.cgroup_namespace.try_clone().map_err(failed)
     }
 
     /// What the starter cannot give, of `wanted`: to be left out with a warning. A new user namespace has everything

@@ -25,6 +25,7 @@ pub struct Launch {
     sources: Vec<Option<Detached>>,
     devices: Vec<Option<Detached>>,
     null: Detached,
+    cgroup_namespace: OwnedFd,
     sets_attributes: bool,
     joins: Vec<(Namespaces, OwnedFd)>,
     stdio: Stdio,
@@ -46,6 +47,7 @@ impl Launch {
             sources: bind_sources(host, &plan.mounts, sources)?,
             devices,
             null: Detached::from_fd(above_stdio(host.null_mount()?.into_fd())?),
+            cgroup_namespace: above_stdio(host.cgroup_namespace()?)?,
             sets_attributes: host.sets_attributes,
             joins: joins_above_stdio(joins)?,
             stdio: stdio_above(stdio)?,
@@ -86,6 +88,7 @@ impl Launch {
             sources: &borrow_mounts(&self.sources),
             devices: &borrow_mounts(&self.devices),
             null: self.null.as_fd(),
+            cgroup_namespace: self.cgroup_namespace.as_fd(),
             sets_attributes: self.sets_attributes,
         };
         let (channel, theirs) = spawn::channel()?;

@@ -114,6 +114,34 @@ fn the_hierarchies_are_mounted_below_sys_with_the_container_s_group_as_root() {
 }
 
 #[test]
+fn a_container_in_the_starter_s_cgroup_namespace_sees_its_own_group_only() {
+    let Some(groups) = Groups::make("host") else { return };
+    let mut bundle = Bundle::new(
+        "cat /sys/fs/cgroup/pids/tasks | head -1; ls -d /sys/fs/cgroup/pids/*/; \
+         grep -c /coffer-test-host /proc/self/cgroup",
+    );
+    let linux = bundle.spec.linux.as_mut().unwrap();
+    linux.namespaces.retain(|namespace| namespace.kind != "cgroup");
+    bundle.spec.mounts.push(Mount {
+        destination: "/sys/fs/cgroup".to_owned(),
+        kind: Some("cgroup".to_owned()),
+        source: Some("cgroup".to_owned()),
+        options: ["ro", "nosuid", "noexec", "nodev"].map(str::to_owned).to_vec(),
+        ..Mount::default()
+    });
+    bundle.sources.push(None);
+    let hierarchy = |name: &&str| Hierarchy {
+        directory: (*name).to_owned(),
+        options: vec![(*name).to_owned()],
+    };
+    bundle.given.cgroups = CgroupView::Legacy(CONTROLLERS.iter().map(hierarchy).collect());
+    bundle.cgroup = groups.join();
+    let (running, output, _root) = bundle.start().unwrap();
+    let outcome = finish(&running, output);
+    assert_eq!(outcome.output, "1\nls: /sys/fs/cgroup/pids/*/: No such file or directory\n3\n");
+}
+
+#[test]
 fn a_group_that_cannot_be_joined_fails_the_start() {
     let mut bundle = Bundle::new("true");
     let full = openat(CWD, "/dev/full", OFlags::WRONLY | OFlags::CLOEXEC, Mode::empty()).unwrap();

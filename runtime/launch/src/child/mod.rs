@@ -71,6 +71,8 @@ pub(crate) struct Layout<'a> {
     pub(crate) devices: &'a [Option<BorrowedFd<'a>>],
     /// The null device, read-only, attached nowhere.
     pub(crate) null: BorrowedFd<'a>,
+    /// The starter's cgroup namespace.
+    pub(crate) cgroup_namespace: BorrowedFd<'a>,
     /// Whether the kernel has mount_setattr (5.12), and so whether the sources have their attributes already.
     pub(crate) sets_attributes: bool,
 }

@@ -13,6 +13,7 @@ use ::rustix::mount::{
     fsconfig_set_string, fsmount, fsopen,
 };
 use ::std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use ::sys::clone::{Namespaces, setns, unshare};
 
 /// Mounts that later steps need.
 #[derive(Default)]
@@ -66,6 +67,13 @@ pub(super) fn attach_cgroups(
 ) -> Step<()> {
     let tmpfs = directory(MountAttrFlags::empty()).at(StepKind::MountMake, index)?;
     attach(tmpfs.as_fd(), target).at(StepKind::MountAttach, index)?;
+    // A mount shows the hierarchy from the root of the namespace that makes it. In the starter's namespace that would
+    // be all of the host, so each is made in a namespace of the container's own, which is left again afterwards.
+    let namespaces = &layout.plan.namespaces.new;
+    let visits = !namespaces.contains(Namespaces::CGROUP) && !namespaces.contains(Namespaces::USER);
+    if visits {
+        unshare(Namespaces::CGROUP).at(StepKind::UnshareCgroup, 0)?;
+    }
     for (name, hierarchy) in &plan.hierarchies {
         let made = make(hierarchy, hierarchy.attributes).at(StepKind::MountMake, index)?;
         let mode = Mode::from_raw_mode(0o755);
@@ -74,6 +82,9 @@ pub(super) fn attach_cgroups(
         let at = openat(&tmpfs, name.as_c_str(), flags, Mode::empty())
             .at(StepKind::MountTarget, index)?;
         attach(made.as_fd(), at.as_fd()).at(StepKind::MountAttach, index)?;
+    }
+    if visits {
+        setns(layout.cgroup_namespace, Namespaces::CGROUP).at(StepKind::UnshareCgroup, 1)?;
     }
     for (name, hierarchy) in &plan.links {
         symlinkat(hierarchy.as_c_str(), &tmpfs, name.as_c_str())
