@@ -15,13 +15,21 @@ const THREADS: usize = 2;
 
 /// Serves until the supervisor says stop or is gone.
 pub(crate) fn run(control: OwnedFd) -> Result<(), Box<dyn Error>> {
-    tracing_subscriber::fmt().with_writer(std::io::stderr).with_target(false).init();
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(THREADS)
         .max_blocking_threads(16)
         .enable_all()
         .build()?;
     runtime.block_on(serve(control))
+}
+
+/// Logs what is at least this important to standard error, which is the supervisor's.
+fn log(level: tracing::Level) {
+    tracing_subscriber::fmt()
+        .with_writer(std::io::stderr)
+        .with_target(false)
+        .with_max_level(level)
+        .init();
 }
 
 /// What has arrived before [`Control::Ready`].
@@ -38,7 +46,11 @@ async fn serve(control: OwnedFd) -> Result<(), Box<dyn Error>> {
     while let Some((control, mut fds)) = controls.recv().await {
         match control {
             Control::Ready => break,
-            Control::Settings(text) => introduction.settings = Some(serde_json::from_str(&text)?),
+            Control::Settings(text) => {
+                let settings: Settings = serde_json::from_str(&text)?;
+                log(settings.level()?);
+                introduction.settings = Some(settings);
+            }
             Control::Listener(listener) => {
                 introduction.listeners.extend(fds.pop().map(|fd| (listener, fd)));
             }

@@ -43,26 +43,26 @@ pub(crate) struct Settings {
     pub(crate) tlscacert: PathBuf,
     pub(crate) tlscert: PathBuf,
     pub(crate) tlskey: PathBuf,
-    bridge: String,
-    bip: Option<String>,
-    mtu: Option<u32>,
-    icc: bool,
-    ip_masq: bool,
-    dns: Vec<IpAddr>,
-    dns_search: Vec<String>,
-    dns_opts: Vec<String>,
-    log_driver: String,
-    log_opts: BTreeMap<String, String>,
-    default_shm_size: Option<String>,
-    default_ipc_mode: String,
-    default_cgroupns_mode: Option<String>,
+    pub(crate) bridge: String,
+    pub(crate) bip: Option<String>,
+    pub(crate) mtu: Option<u32>,
+    pub(crate) icc: bool,
+    pub(crate) ip_masq: bool,
+    pub(crate) dns: Vec<IpAddr>,
+    pub(crate) dns_search: Vec<String>,
+    pub(crate) dns_opts: Vec<String>,
+    pub(crate) log_driver: String,
+    pub(crate) log_opts: BTreeMap<String, String>,
+    pub(crate) default_shm_size: Option<String>,
+    pub(crate) default_ipc_mode: String,
+    pub(crate) default_cgroupns_mode: Option<String>,
     pub(crate) cgroup_parent: Option<String>,
-    init: bool,
-    no_new_privileges: bool,
+    pub(crate) init: bool,
+    pub(crate) no_new_privileges: bool,
     /// A path or `unconfined`; the supervisor puts the file's text in its place.
     pub(crate) seccomp_profile: Option<String>,
-    labels: Vec<String>,
-    shutdown_timeout: i64,
+    pub(crate) labels: Vec<String>,
+    pub(crate) shutdown_timeout: i64,
 }
 
 impl Default for Settings {
@@ -112,7 +112,24 @@ impl Settings {
         let settings: Self = serde_json::from_value(Value::Object(options))?;
         settings.engine()?;
         settings.api_ids()?;
+        settings.level()?;
         Ok(settings)
+    }
+
+    /// How important a line of the log must be.
+    pub(crate) fn level(&self) -> Result<tracing::Level, SettingsError> {
+        match self.log_level.as_str() {
+            _ if self.debug => Ok(tracing::Level::DEBUG),
+            "debug" => Ok(tracing::Level::DEBUG),
+            "info" => Ok(tracing::Level::INFO),
+            "warn" => Ok(tracing::Level::WARN),
+            "error" | "fatal" => Ok(tracing::Level::ERROR),
+            _ => Err(SettingsError::Value {
+                key: "log-level",
+                value: self.log_level.clone(),
+                why: "must be debug, info, warn, error or fatal",
+            }),
+        }
     }
 
     /// User and group of the api worker.
@@ -155,7 +172,10 @@ impl Settings {
             cgroup_parent: self.cgroup_parent.clone(),
             init: self.init,
             no_new_privileges: self.no_new_privileges,
-            seccomp_profile: self.seccomp_profile.clone(),
+            seccomp_profile: self
+                .seccomp_profile
+                .clone()
+                .filter(|profile| !matches!(profile.as_str(), "" | "builtin")),
             labels: self.labels.clone(),
             stop_timeout: self.shutdown_timeout,
             ..defaults
@@ -225,6 +245,7 @@ mod tests {
             ("default-shm-size", "lots"),
             ("api-user", "0"),
             ("api-user", "root"),
+            ("log-level", "loud"),
         ] {
             let message = of(serde_json::json!({ key: value })).unwrap_err().to_string();
             assert!(message.starts_with(&format!("invalid {key} {value:?}: must be")), "{message}");

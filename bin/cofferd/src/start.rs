@@ -79,7 +79,8 @@ fn shim(settings: &Settings) -> Result<Program, Box<dyn Error>> {
     let root = settings.exec_root.display().to_string();
     let policy = settings.policy.display().to_string();
     let init = beside("coffer-init")?.display().to_string();
-    let mut arguments = vec!["--exec-root".into(), root, "--policy".into(), policy, "--init".into(), init];
+    let mut arguments =
+        vec!["--exec-root".into(), root, "--policy".into(), policy, "--init".into(), init];
     if let Some(parent) = &settings.cgroup_parent {
         arguments.extend(["--cgroup-parent".to_owned(), parent.clone()]);
     }
