@@ -1,6 +1,6 @@
 //! Whole specifications: what a container or exec would get beyond the default.
 
-use crate::{DEFAULT_CAPABILITIES, Policy};
+use crate::{DEFAULT_CAPABILITIES, Policy, kernel};
 use messages::task::{Exec, Launch, Namespace, Seccomp};
 use spec::oci::{Capabilities, Linux, Mount, Process, Spec};
 use spec::{Class, Failure};
@@ -12,7 +12,7 @@ const FILE_SYSTEMS: [&str; 7] = ["cgroup", "cgroup2", "devpts", "mqueue", "proc"
 /// Namespaces as the specification names them, with whether the host's may ever be used.
 const NAMESPACES: [&str; 6] = ["cgroup", "ipc", "network", "pid", "user", "uts"];
 
-fn forbidden(what: &str) -> Failure {
+pub(crate) fn forbidden(what: &str) -> Failure {
     Failure::new(Class::Forbidden, format!("{what} is not allowed: the policy forbids it"))
 }
 
@@ -40,8 +40,8 @@ impl Policy {
         for rule in linux.resources.iter().flat_map(|resources| &resources.devices) {
             self.check_device_rule(rule)?;
         }
-        if !self.privileged && (linux.masked_paths.is_empty() || linux.readonly_paths.is_empty()) {
-            return Err(forbidden("a container without masked and read-only paths"));
+        if !self.privileged {
+            kernel::check(&spec.mounts, linux)?;
         }
         check_cgroup_parent(launch.cgroup_parent.as_deref())
     }
@@ -102,12 +102,19 @@ impl Policy {
         for kind in NAMESPACES {
             // Without a user namespace of its own a container has the host's: the default, as with Docker.
             let ordinary = kind == "user" || kind == "cgroup";
-            let allowed = self.host_namespaces.iter().any(|allowed| allowed == kind);
-            if !named(kind) && !joined(kind) && !allowed && !ordinary {
-                return Err(forbidden(&format!("the host's {kind} namespace")));
+            if !named(kind) && !joined(kind) && !ordinary {
+                self.check_host_namespace(kind)?;
             }
         }
         Ok(())
+    }
+
+    /// Whether a container may be in the host's own namespace of this kind, as the specification names kinds.
+    pub fn check_host_namespace(&self, kind: &str) -> Result<(), Failure> {
+        if self.host_namespaces.iter().any(|allowed| allowed == kind) {
+            return Ok(());
+        }
+        Err(forbidden(&format!("the host's {kind} namespace")))
     }
 
     fn check_mount(&self, mount: &Mount, bound: bool) -> Result<(), Failure> {

@@ -20,11 +20,13 @@
 //! ```
 //!
 //! Reading order: [`Policy`] (the rules, and [`Policy::load`]), its `check_` methods ([`Policy::check_bind`],
-//! [`Policy::check_device_path`], [`Policy::check_launch`], [`Policy::check_exec`]), [`PolicyError`].
+//! [`Policy::check_device_path`], [`Policy::check_launch`], [`Policy::check_exec`],
+//! [`Policy::check_host_namespace`]), [`PolicyError`].
 
 #![forbid(unsafe_code)]
 
 mod devices;
+mod kernel;
 mod launch;
 mod load;
 mod paths;

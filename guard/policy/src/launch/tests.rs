@@ -19,8 +19,8 @@ fn ordinary() -> Launch {
     };
     let linux = Linux {
         namespaces: namespaces(&["mount", "pid", "ipc", "uts", "network", "cgroup"]),
-        masked_paths: vec!["/proc/kcore".into()],
-        readonly_paths: vec!["/proc/sys".into()],
+        masked_paths: vec!["/proc".into(), "/sys".into()],
+        readonly_paths: vec!["/proc".into()],
         ..Linux::default()
     };
     Launch {
@@ -97,7 +97,7 @@ fn what_docker_allows_is_refused_only_by_a_policy_that_forbids_it() {
     let (message, by_default) = judged(|launch| linux(launch).masked_paths.clear());
     assert_eq!(
         message,
-        "a container without masked and read-only paths is not allowed: the policy forbids it"
+        "a container whose /proc/acpi is not masked is not allowed: the policy forbids it"
     );
     by_default.unwrap();
 
