@@ -1,7 +1,7 @@
 //! The task worker of the engine, and the shim of each container and exec, which are its forked children.
 //!
-//! Standard input is the control socket. `coffer-shim --exec-root DIR [--policy FILE] [--init FILE]
-//! [--cgroup-parent NAME]`
+//! Standard input is the control socket. `coffer-shim --exec-root DIR [--data-root DIR] [--policy FILE]
+//! [--init FILE] [--cgroup-parent NAME]`
 
 #![forbid(unsafe_code)]
 
@@ -37,6 +37,7 @@ fn settings(arguments: impl Iterator<Item = std::ffi::OsString>) -> Result<Setti
     let mut exec_root = None;
     let mut settings = Settings {
         exec_root: PathBuf::new(),
+        data_root: "/var/lib/docker".into(),
         policy: None,
         init: beside_us("coffer-init"),
         cgroup_parent: "docker".to_owned(),
@@ -47,6 +48,7 @@ fn settings(arguments: impl Iterator<Item = std::ffi::OsString>) -> Result<Setti
         let value = arguments.next().ok_or_else(|| format!("{name} needs a value"))?;
         match name.as_str() {
             "--exec-root" => exec_root = Some(PathBuf::from(value)),
+            "--data-root" => settings.data_root = value.into(),
             "--policy" => settings.policy = Some(value.into()),
             "--init" => settings.init = value.into(),
             "--cgroup-parent" => settings.cgroup_parent = value.to_string_lossy().into_owned(),

@@ -77,10 +77,13 @@ fn shim(settings: &Settings) -> Result<Program, Box<dyn Error>> {
         std::fs::read(&path).map_err(|error| format!("read {}: {error}", path.display()))?;
     let file = sys::memfd::sealed(c"coffer-shim", &bytes)?;
     let root = settings.exec_root.display().to_string();
+    let data_root = settings.data_root.display().to_string();
     let policy = settings.policy.display().to_string();
     let init = beside("coffer-init")?.display().to_string();
     let mut arguments =
-        vec!["--exec-root".into(), root, "--policy".into(), policy, "--init".into(), init];
+        ["--exec-root", &root, "--data-root", &data_root, "--policy", &policy, "--init", &init]
+            .map(str::to_owned)
+            .to_vec();
     if let Some(parent) = &settings.cgroup_parent {
         arguments.extend(["--cgroup-parent".to_owned(), parent.clone()]);
     }

@@ -19,7 +19,8 @@ use crate::{Containment, stamp};
 use messages::shim::{Attach, Event, Exit, Request};
 use rustix::event::PollFlags;
 use rustix::io::Errno;
-use rustix::net::SocketFlags;
+use rustix::net::sockopt::socket_type;
+use rustix::net::{SocketFlags, SocketType};
 use std::os::fd::{AsFd, OwnedFd};
 use transport::Descriptors;
 
@@ -429,8 +430,11 @@ impl Shim {
     fn obey(&mut self, request: Request, mut descriptors: Descriptors) {
         match request {
             Request::Attach { attach, stream } => match descriptors.take(stream) {
-                Ok(stream) => self.attach(attach, stream),
-                Err(_) => {
+                // What is written to a datagram socket shows its reader that root wrote it.
+                Ok(stream) if socket_type(&stream) == Ok(SocketType::STREAM) => {
+                    self.attach(attach, stream);
+                }
+                _ => {
                     let number = attach.number;
                     self.channels.send(&Event::Detached { number, by_keys: false });
                 }

@@ -3,6 +3,7 @@
 use crate::containment::Cgroup;
 use crate::devices::with_defaults;
 use crate::host::Host;
+use crate::origin;
 use crate::received::{Launched, open_log};
 use crate::records::{Name, broken, of_cgroup, process};
 use crate::start::{Started, announce, finish, inherited, of_launch, of_plan, run, warnings};
@@ -50,6 +51,7 @@ pub(crate) fn start(
 /// Checks, claims the id, starts; on failure nothing is left.
 fn attempt(host: &Host, launch: Launch, received: Launched) -> Result<Started, Failure> {
     host.policy.check_launch(&launch)?;
+    origin::check_launch(host, &launch, &received)?;
     // A session of its own: no terminal and no group of the engine's reaches it.
     rustix::process::setsid().ok();
     let id = launch.id.clone();

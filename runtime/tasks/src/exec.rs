@@ -3,6 +3,7 @@
 use crate::container::join_of;
 use crate::containment::Cgroup;
 use crate::host::Host;
+use crate::origin::check_ends;
 use crate::received::Ends;
 use crate::records::{Name, broken, directory, group, state};
 use crate::start::{Started, announce, finish, inherited, of_launch, of_plan, run, warnings};
@@ -48,6 +49,7 @@ struct Surroundings {
 
 fn attempt(host: &Host, exec: Exec, ends: Ends) -> Result<Started, Failure> {
     host.policy.check_exec(&exec)?;
+    check_ends(&ends)?;
     rustix::process::setsid().ok();
     let container = directory(host, Name(&exec.id, None))?;
     // Held until the process runs: the container is not deleted meanwhile.

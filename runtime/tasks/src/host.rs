@@ -16,6 +16,8 @@ use std::path::{Path, PathBuf};
 pub struct Settings {
     /// The directory for run-time state; below it is `task` ([`shim::TaskRoot`]).
     pub exec_root: PathBuf,
+    /// The directory of persistent state, in which volumes and the engine's own files for containers lie.
+    pub data_root: PathBuf,
     /// The policy; without it the default place is looked at.
     pub policy: Option<PathBuf>,
     /// The program that is the first process with `--init`.
@@ -66,6 +68,8 @@ pub struct Host {
     pub tasks: TaskRoot,
     /// What the administrator allows.
     pub policy: Policy,
+    /// The directory of persistent state, without links in its path.
+    pub data_root: PathBuf,
     /// Compiled system call filters.
     pub filters: Filters,
     /// What launching needs: rights, and the null device that covers files.
@@ -99,6 +103,9 @@ impl Host {
         Ok(Self {
             tasks: TaskRoot::open(&exec_root)?,
             policy: Policy::load(policy)?,
+            // Where nothing is, nothing can come from.
+            data_root: std::fs::canonicalize(&settings.data_root)
+                .unwrap_or_else(|_| settings.data_root.clone()),
             filters: Filters::prepare().map_err(HostError::Filter)?,
             launch: launch::Host::open()?,
             view: view::view(&mountinfo),

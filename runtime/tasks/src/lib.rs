@@ -12,7 +12,7 @@
 //! ```
 //!
 //! Reading order: [`Settings`] and [`Host`] (what is ready before the first request), [`run`] (the loop), `container`,
-//! `exec` and `start` (starting, and becoming a shim), `containment` (the cgroup as a shim sees it), `records`, `group`,
+//! `exec` and `start` (starting, and becoming a shim), `origin` (where descriptors come from), `containment` (the cgroup as a shim sees it), `records`, `group`,
 //! `top`, `list`, `delete` (the other requests). The files are drawn in [`shim::TaskRoot`]'s module.
 //!
 //! Locks: the directory of a task is locked (flock) while the task is launched or deleted.
@@ -28,6 +28,7 @@ mod filters;
 mod group;
 mod host;
 mod list;
+mod origin;
 mod received;
 mod records;
 mod start;

@@ -3,7 +3,7 @@
 use messages::Fd;
 use messages::shim::Attach;
 use messages::task::{Exec, Launch, Log};
-use shim::{JsonLog, LogFile};
+use shim::{JsonLog, LogFile, LogFileError};
 use spec::{Class, Failure};
 use std::os::fd::{AsRawFd, OwnedFd, RawFd};
 use transport::Descriptors;
@@ -99,6 +99,13 @@ impl Launched {
     }
 }
 
+fn class_of(error: &LogFileError) -> Class {
+    match error {
+        LogFileError::Name(_) | LogFileError::NotPlain(_) => Class::InvalidArgument,
+        LogFileError::Kernel { .. } => Class::Internal,
+    }
+}
+
 /// Opens the log that is asked for, in `directory`.
 pub(crate) fn open_log(log: &Log, directory: Option<OwnedFd>) -> Result<Option<JsonLog>, Failure> {
     let (Log::JsonFile { name, max_size, max_files, attributes, .. }, Some(directory)) =
@@ -107,6 +114,6 @@ pub(crate) fn open_log(log: &Log, directory: Option<OwnedFd>) -> Result<Option<J
         return Ok(None);
     };
     let file = LogFile::open(directory, name, *max_size, *max_files)
-        .map_err(|error| Failure::from_error(Class::Internal, &error))?;
+        .map_err(|error| Failure::from_error(class_of(&error), &error))?;
     Ok(Some(JsonLog::new(file, attributes)))
 }

@@ -15,6 +15,9 @@ use transport::Responder;
 /// Signals that are sent to all processes when a machine or service ends. A shim stays to see its process end.
 const ENDING: [i32; 4] = [1, 2, 3, 15];
 
+/// Characters of a sentence about a launch, at most: more than the longest path.
+const LONGEST_SENTENCE: usize = 8192;
+
 /// A process that runs and everything that its shim needs.
 #[derive(Debug)]
 pub(crate) struct Started {
@@ -100,11 +103,19 @@ pub(crate) fn warnings(host: &Host, process: &ProcessPlan, new_user: bool) -> Ve
 }
 
 pub(crate) fn of_launch(error: &LaunchError) -> Failure {
-    Failure::from_error(error.class(), error)
+    shortened(Failure::from_error(error.class(), error))
 }
 
 pub(crate) fn of_plan(error: &plan::PlanError) -> Failure {
-    Failure::from_error(error.class(), error)
+    shortened(Failure::from_error(error.class(), error))
+}
+
+/// A sentence names what was asked for, which may be megabytes long.
+fn shortened(mut failure: Failure) -> Failure {
+    if let Some((end, _)) = failure.message.char_indices().nth(LONGEST_SENTENCE) {
+        failure.message.truncate(end);
+    }
+    failure
 }
 
 fn of_system(error: &sys::Error) -> Failure {

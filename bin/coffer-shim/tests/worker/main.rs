@@ -11,7 +11,7 @@ use rig::{Worker, event, memory_limit};
 use spec::{Class, ContainerId};
 use std::io::Write;
 use std::net::Shutdown;
-use std::os::fd::AsFd;
+use std::os::fd::{AsFd, OwnedFd};
 use transport::Connection;
 
 fn tasks(worker: &Worker) -> Vec<TaskInfo> {
@@ -209,11 +209,15 @@ fn a_worker_that_crashes_in_the_middle_of_launches_leaves_each_whole_or_nothing(
 fn an_id_can_be_launched_once() {
     let worker = Worker::new();
     let first = worker.launch("sleep 1000");
-    let again = worker.launch_with("true", |launch, _| launch.id = first.id.clone());
+    let same = |launch: &mut messages::task::Launch, fds: &mut Vec<OwnedFd>| {
+        launch.id = first.id.clone();
+        fds[3] = std::fs::File::open(worker.directory(&first.id)).unwrap().into();
+    };
+    let again = worker.launch_with("true", same);
     assert_eq!(again.map(|_| ()).unwrap_err().class, Class::Conflict);
     assert_eq!(tasks(&worker).len(), 1);
     worker.delete(&first.id);
-    let second = worker.launch_with("exit 3", |launch, _| launch.id = first.id.clone()).unwrap();
+    let second = worker.launch_with("exit 3", same).unwrap();
     assert_eq!(second.wait().code, 3);
     worker.delete(&first.id);
     worker.assert_clean();

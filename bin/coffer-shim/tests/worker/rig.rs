@@ -50,7 +50,7 @@ impl Worker {
         std::fs::write(exec_root.path().join("policy.toml"), policy).unwrap();
         let rootfs = rootfs();
         let logs = tempfile::tempdir().unwrap();
-        let (child, control, connection) = spawn(exec_root.path(), &parent);
+        let (child, control, connection) = spawn(exec_root.path(), logs.path(), &parent);
         Self { child, control, connection, next: RefCell::new(1), exec_root, rootfs, logs, parent }
     }
 
@@ -58,7 +58,8 @@ impl Worker {
     pub(crate) fn crash(&mut self) {
         self.child.kill().unwrap();
         self.child.wait().unwrap();
-        (self.child, self.control, self.connection) = spawn(self.exec_root.path(), &self.parent);
+        (self.child, self.control, self.connection) =
+            spawn(self.exec_root.path(), self.logs.path(), &self.parent);
     }
 
     pub(crate) fn pid(&self) -> u32 {
@@ -110,10 +111,11 @@ impl Worker {
     ) -> (Launch, Vec<OwnedFd>, Connection, UnixStream) {
         let (ours, theirs) = transport::pair().unwrap();
         let (client, stream) = UnixStream::pair().unwrap();
-        let logs = std::fs::File::open(self.logs.path()).unwrap();
+        let id = new_id();
+        std::fs::create_dir_all(self.directory(&id)).unwrap();
+        let logs = std::fs::File::open(self.directory(&id)).unwrap();
         let fds = vec![clone_tree(self.rootfs.path()), theirs, stream.into(), logs.into()];
         let spec = specification(script);
-        let id = new_id();
         let launch = Launch {
             mount_sources: vec![None; spec.mounts.len()],
             spec,
@@ -193,9 +195,14 @@ impl Worker {
         self.done(&Request::Delete { id: id.clone(), exec: None });
     }
 
+    /// The engine's directory of the container.
+    pub(crate) fn directory(&self, id: &ContainerId) -> std::path::PathBuf {
+        self.logs.path().join("containers").join(id.as_str())
+    }
+
     /// All messages in the container's log.
     pub(crate) fn log(&self, id: &ContainerId) -> String {
-        std::fs::read_to_string(self.logs.path().join(format!("{id}-json.log")))
+        std::fs::read_to_string(self.directory(id).join(format!("{id}-json.log")))
             .unwrap()
             .lines()
             .map(|line| {
@@ -328,11 +335,13 @@ pub(crate) fn new_id() -> ContainerId {
     ContainerId::from_bytes(&bytes)
 }
 
-fn spawn(exec_root: &Path, parent: &str) -> (Child, Connection, Connection) {
+fn spawn(exec_root: &Path, data_root: &Path, parent: &str) -> (Child, Connection, Connection) {
     let (ours, theirs) = transport::pair().unwrap();
     let child = Command::new(env!("CARGO_BIN_EXE_coffer-shim"))
         .arg("--exec-root")
         .arg(exec_root)
+        .arg("--data-root")
+        .arg(data_root)
         .args(["--cgroup-parent", parent, "--init", "/bin/busybox", "--policy"])
         .arg(exec_root.join("policy.toml"))
         .stdin(ProcessStdio::from(theirs))

@@ -5,6 +5,9 @@
 #![expect(clippy::unwrap_used, clippy::panic, reason = "tests")]
 
 mod connection;
+mod container;
+mod descriptors;
 mod network;
 mod rig;
 mod storage;
+mod task;
