@@ -16,7 +16,7 @@ impl Filters {
     /// Fails for a key that is not among `known`.
     pub fn only(&self, known: &[&str]) -> Result<(), Failure> {
         match self.0.keys().find(|key| !known.contains(&key.as_str())) {
-            Some(key) => Err(Failure::invalid(format!("invalid filter '{key}'"))),
+            Some(key) => Err(Failure::invalid(format!("Invalid filter '{key}'"))),
             None => Ok(()),
         }
     }
@@ -62,7 +62,7 @@ impl Filters {
     /// The one value of a key that means yes or no; fails for another value or a second one.
     pub fn flag(&self, key: &str) -> Result<Option<bool>, Failure> {
         let wrong =
-            || Failure::invalid(format!("invalid filter '{key}={}'", self.get(key).join(",")));
+            || Failure::invalid(format!("Invalid filter '{key}=[{}]'", self.get(key).join(" ")));
         match self.get(key) {
             [] => Ok(None),
             [one] => match one.as_str() {
@@ -79,9 +79,9 @@ impl Filters {
 pub fn until(filters: &Filters, now: i64) -> Result<Option<i64>, Failure> {
     match filters.get("until") {
         [] => Ok(None),
-        [text] => instant(text, now)
-            .map(Some)
-            .ok_or_else(|| Failure::invalid(format!("invalid value for 'until': {text:?}"))),
+        [text] => instant(text, now).map(Some).ok_or_else(|| {
+            Failure::invalid(format!("failed to parse value as time or duration: {text:?}"))
+        }),
         _ => Err(Failure::invalid("more than one until filter specified")),
     }
 }
@@ -152,7 +152,7 @@ mod tests {
     fn an_unknown_key_is_refused() {
         assert_eq!(
             filters(&[("colour", &["red"])]).only(&["label"]).unwrap_err().message,
-            "invalid filter 'colour'"
+            "Invalid filter 'colour'"
         );
         assert!(filters(&[("label", &["a"])]).only(&["label"]).is_ok());
     }

@@ -39,12 +39,13 @@ pub mod open;
 pub mod spec;
 pub mod store;
 pub mod system;
+mod wording;
 pub mod workers;
 
 pub use config::Config;
 pub use container::options::{
-    ArchivePutOptions, AttachOptions, Attached, CommitOptions, ListOptions, LogOptions, RemoveOptions, TarStream,
-    WaitCondition,
+    ArchivePutOptions, AttachOptions, Attached, CommitOptions, ListOptions, LogOptions,
+    RemoveOptions, TarStream, WaitCondition,
 };
 pub use container::stats::{StatsMode, StatsStream};
 pub use container::wait::WaitHandle;

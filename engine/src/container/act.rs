@@ -16,7 +16,7 @@ const MOST_PENDING: usize = 32;
 
 impl Actor {
     fn not_running(&self) -> Failure {
-        Failure::conflict(format!("container {} is not running", self.id()))
+        Failure::conflict(format!("Container {} is not running", self.id()))
     }
 
     pub(super) async fn signal(&mut self, signal: i32, ends: bool) -> Result<(), Failure> {
@@ -80,14 +80,14 @@ impl Actor {
         match self.view.state {
             State::Running => {}
             State::Paused => {
-                return Err(Failure::conflict(format!("container {id} is already paused")));
+                return Err(Failure::conflict(format!("Container {id} is already paused")));
             }
             State::Restarting => return Err(restarting(id.as_str())),
             _ => return Err(self.not_running()),
         }
         let frozen = self.shared.workers.freeze(id.clone()).await;
         frozen.map_err(|failure| {
-            Failure::new(failure.class, format!("cannot pause container {id}: {failure}"))
+            Failure::new(failure.class, format!("Cannot pause container {id}: {failure}"))
         })?;
         self.step(Step::Pause)?;
         self.publish();

@@ -83,7 +83,7 @@ pub(crate) struct Actor {
     /// Clients that attached before the start.
     pub(crate) pending: Vec<(Attach, OwnedFd)>,
     pub(crate) restarts: Restarts,
-    /// When something is to be done without being asked: a restart, or another try to remove it.
+    /// When something is to be done without being asked: a restart, another try to remove it, or to find its shim.
     pub(crate) due: Option<Instant>,
     /// Whether its root file system is still the image's.
     pub(crate) pristine: bool,
@@ -180,6 +180,7 @@ impl Actor {
     async fn timed(&mut self) {
         match self.view.state {
             State::Restarting => self.start_by_policy().await,
+            State::Running | State::Paused => self.vanished().await,
             // Dead, or to be removed by itself after an end that no engine saw.
             State::Dead | State::Exited | State::Created => {
                 let volumes = self.remove_volumes;

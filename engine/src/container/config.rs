@@ -161,7 +161,10 @@ impl ContainerConfig {
     /// The name of the network that it is plugged into, as `docker inspect` lists it.
     pub fn network_name(&self) -> Option<&str> {
         match self.network_mode() {
-            Mode::Own => Some("bridge"),
+            Mode::Own => match self.host.network_mode.as_str() {
+                "" | "default" => Some("bridge"),
+                name => Some(name),
+            },
             Mode::Host => Some("host"),
             Mode::None => Some("none"),
             Mode::Container(_) => None,

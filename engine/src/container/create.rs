@@ -9,6 +9,7 @@ use super::mounts::{self, Mounts, WantedVolume};
 use super::remove::finish_removal;
 use super::state::State;
 use super::{merge, mount_options, name, validate};
+use crate::network::links;
 use crate::open::{Engine, Shared};
 use crate::spec::paths;
 use crate::store::{self, ANONYMOUS_LABEL, Intent, VolumeRecord};
@@ -48,7 +49,8 @@ impl Engine {
                 Failure::internal(format!("read the configuration of image {}: {error}", image.id))
             })?;
         merge::merge(&mut body.config, &document.config.unwrap_or_default())?;
-        shared_modes(shared, &mut body)?;
+        shared_modes(shared, &mut body);
+        links::check(&body.host_config.links, |name| shared.containers.find(name).map(|_| ()))?;
         let pin = ImagePin {
             id: image.id.to_string(),
             layers: image.layers.iter().map(|layer| layer.chain.clone()).collect(),
@@ -90,6 +92,9 @@ impl Engine {
                         "bind",
                         &format!("bind source path does not exist: {source}"),
                     ),
+                    Class::InvalidArgument => {
+                        mount_options::mount_failure("bind", &failure.message)
+                    }
                     _ => failure,
                 }
             })?;
@@ -269,24 +274,16 @@ fn config(
     }
 }
 
-/// Replaces names by ids in `container:` modes, so that a rename changes nothing.
-fn shared_modes(shared: &Shared, body: &mut CreateBody) -> Result<(), Failure> {
+/// Replaces names by ids in `container:` modes, so that a rename changes nothing. One that does not exist is left to the
+/// start: told of something that is not found, clients pull the image.
+fn shared_modes(shared: &Shared, body: &mut CreateBody) {
     let host = &mut body.host_config;
     for mode in [&mut host.pid_mode, &mut host.ipc_mode, &mut host.network_mode] {
         let Some(other) = mode.strip_prefix("container:") else { continue };
-        let view = shared.containers.find(other)?.view();
-        *mode = format!("container:{}", view.config.id);
-    }
-    if let Some(other) = host.ipc_mode.strip_prefix("container:") {
-        let view = shared.containers.find(other)?.view();
-        if !matches!(view.config.host.ipc_mode.as_str(), "shareable" | "host") {
-            return Err(Failure::invalid(format!(
-                "can't join IPC of container {}: non-shareable IPC (hint: use IpcMode:shareable for the donor container)",
-                view.config.id
-            )));
+        if let Ok(handle) = shared.containers.find(other) {
+            *mode = format!("container:{}", handle.id);
         }
     }
-    Ok(())
 }
 
 /// A platform that was asked for must be the image's; otherwise another one than the host's is only a warning.

@@ -7,10 +7,14 @@ use super::state::{State, Step};
 use super::volume_events;
 use messages::shim::{self, Exit};
 use spec::Failure;
+use std::time::Duration;
 use tokio::time::Instant;
 
 /// The exit code of a process that SIGKILL ended, and of one whose end nobody saw.
 const KILLED: i32 = 137;
+
+/// How long a container that has lost its shim waits before it asks for it once more.
+const LOOK_AGAIN: Duration = Duration::from_millis(200);
 
 impl Actor {
     /// The shim has reported the end.
@@ -100,11 +104,16 @@ impl Actor {
                 self.ended(info.exit.unwrap_or(unseen)).await;
             }
             Ok(None) => self.ended(Exit { code: KILLED, oom_killed: false, at: now() }).await,
-            // The task worker does not answer: it will be asked again when it is back.
             Err(failure) => {
-                tracing::warn!(container = self.id().as_str(), "look for the task: {failure}")
+                tracing::warn!(container = self.id().as_str(), "look for the task: {failure}");
+                self.look_later();
             }
         }
+    }
+
+    /// A container without a shim that answers must not be shown as running for longer than it takes to find out.
+    fn look_later(&mut self) {
+        self.due = Some(Instant::now() + LOOK_AGAIN);
     }
 
     async fn task_info(&self) -> Result<Option<messages::task::TaskInfo>, Failure> {
@@ -121,12 +130,13 @@ impl Actor {
         match channel {
             Ok(channel) => self.channel = Some(channel),
             Err(failure) => {
-                tracing::warn!(container = self.id().as_str(), "connect to shim again: {failure}")
+                tracing::warn!(container = self.id().as_str(), "connect to shim again: {failure}");
+                self.look_later();
             }
         }
     }
 
-    /// The task worker was restarted: look whether the container is still what it is shown as.
+    /// The task worker was restarted, or did not answer before: look whether the container is still what it is shown as.
     pub(super) async fn vanished(&mut self) {
         if self.channel.is_none() {
             self.channel_ended().await;

@@ -14,11 +14,12 @@ use crate::spec::build::{Built, Input, build};
 use crate::spec::devices::Wanted;
 use crate::spec::mounts::Source;
 use crate::spec::resources::BlockDevices;
+use crate::wording;
 use messages::shim::Attach;
 use messages::task::{Join, Launch, Request, Seccomp};
 use messages::{Fd, storage};
 use spec::oci::User;
-use spec::{ContainerId, Failure, SnapshotKey, VolumeName};
+use spec::{Failure, SnapshotKey, VolumeName};
 use std::os::fd::OwnedFd;
 use transport::Channel;
 
@@ -78,7 +79,7 @@ pub(crate) async fn launch(
         rootfs: fds.add(parts.rootfs),
         mount_sources: sources(shared, config, &built, parts.sources, &mut fds).await?,
         netns: netns.map(|netns| fds.add(netns)),
-        joins: joins(&built)?,
+        joins: joins(shared, &built)?,
         seccomp: filter(shared, config, security)?,
         cgroup_parent: parent(shared, config),
         init: Mode::of(&config.host.pid_mode) == Mode::Own
@@ -90,7 +91,8 @@ pub(crate) async fn launch(
         spec: built.spec,
     };
     let request = Request::Launch(Box::new(launch));
-    let (pid, at, warnings) = shared.workers.start_task(request, fds.0).await?;
+    let (pid, at, warnings) =
+        shared.workers.start_task(request, fds.0).await.map_err(wording::start)?;
     Ok(Launched { channel, pid, at, warnings })
 }
 
@@ -184,11 +186,9 @@ async fn sources(
     Ok(all)
 }
 
-fn joins(built: &Built) -> Result<Vec<Join>, Failure> {
+fn joins(shared: &Shared, built: &Built) -> Result<Vec<Join>, Failure> {
     let join = |(kind, other): &(messages::task::Namespace, String)| {
-        let container =
-            ContainerId::parse(other).map_err(|error| Failure::invalid(error.to_string()))?;
-        Ok(Join { kind: *kind, container })
+        Ok(Join { kind: *kind, container: shared.containers.find(other)?.id })
     };
     built.joins.iter().map(join).collect()
 }

@@ -9,7 +9,7 @@ use crate::spec::devices::Wanted;
 use crate::spec::resources::{BlockDevices, block_devices};
 use messages::task::{Log, Stdio};
 use messages::{Fd, storage};
-use spec::Failure;
+use spec::{Class, Failure};
 use std::os::fd::OwnedFd;
 
 /// Descriptors of a message in the order of their positions.
@@ -35,16 +35,7 @@ pub(super) fn surroundings(
     config: &ContainerConfig,
 ) -> Result<Surroundings, Failure> {
     let mut hostname = config.config.hostname.clone();
-    for other in config.joins() {
-        let handle = shared.containers.find(other)?;
-        let view = handle.view();
-        if !view.state.has_process() {
-            return Err(Failure::conflict(format!(
-                "cannot join container {other}: container {} is not running",
-                handle.id
-            )));
-        }
-    }
+    joined(shared, config)?;
     if let Mode::Container(other) = config.network_mode() {
         hostname.clone_from(&shared.containers.find(other)?.view().config.config.hostname);
     }
@@ -73,6 +64,56 @@ pub(super) fn surroundings(
     Ok(Surroundings { hostname, linked })
 }
 
+/// A path that is no device, in Docker's words; the worker has its own for the same.
+fn device_failure(path: &str, failure: Failure) -> Failure {
+    let cause = match failure.class {
+        Class::NotFound => "no such file or directory",
+        Class::InvalidArgument => "not a device node",
+        _ => return failure,
+    };
+    Failure::invalid(format!(
+        "error gathering device information while adding custom device {path:?}: {cause}"
+    ))
+}
+
+/// The containers whose namespaces are joined must run, and share theirs.
+fn joined(shared: &Shared, config: &ContainerConfig) -> Result<(), Failure> {
+    let host = &config.host;
+    let named = |mode: &'_ str| mode.strip_prefix("container:").map(str::to_owned);
+    let find = |name: &str| shared.containers.find(name).map(|handle| handle.view());
+    if let Some(other) = named(&host.ipc_mode) {
+        let other = find(&other)?;
+        let id = &other.config.id;
+        let refused = |cause: &str| {
+            Err(Failure::conflict(format!("can't join IPC of container {id}: {cause}")))
+        };
+        if !other.state.has_process() {
+            return refused(&format!("container {id} is not running"));
+        }
+        if !matches!(other.config.host.ipc_mode.as_str(), "shareable" | "host") {
+            return refused(
+                "non-shareable IPC (hint: use IpcMode:shareable for the donor container)",
+            );
+        }
+    }
+    if let Some(other) = named(&host.pid_mode) {
+        let other = find(&other)?;
+        if !other.state.has_process() {
+            let id = &other.config.id;
+            return Err(Failure::conflict(format!("container {id} is not running")));
+        }
+    }
+    if let Mode::Container(other) = config.network_mode() {
+        let other = find(other)?;
+        if !other.state.has_process() {
+            let id = &other.config.id;
+            let text = format!("cannot join network of a non running container: {id}");
+            return Err(Failure::conflict(text));
+        }
+    }
+    Ok(())
+}
+
 pub(super) async fn look_up_devices(
     shared: &Shared,
     config: &ContainerConfig,
@@ -85,10 +126,11 @@ pub(super) async fn look_up_devices(
         } else {
             &mapping.path_in_container
         };
-        let found = shared.workers.host_devices(&mapping.path_on_host).await.map_err(|failure| {
-            let path = &mapping.path_on_host;
-            Failure::new(failure.class, format!("error gathering device information while adding custom device {path:?}: {failure}"))
-        })?;
+        let found = shared
+            .workers
+            .host_devices(&mapping.path_on_host)
+            .await
+            .map_err(|failure| device_failure(&mapping.path_on_host, failure))?;
         wanted.push(Wanted {
             found,
             on_host: mapping.path_on_host.clone(),

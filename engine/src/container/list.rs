@@ -86,37 +86,42 @@ impl Engine {
 
     fn query<'a>(&self, filters: &'a Filters) -> Result<Query<'a>, Failure> {
         filters.only(&FILTERS)?;
-        let wrong =
-            |key: &str, value: &str| Failure::invalid(format!("invalid filter '{key}={value}'"));
         let mut exited = Vec::new();
         for code in filters.get("exited") {
-            exited.push(code.parse::<i32>().map_err(|_| wrong("exited", code))?);
+            exited.push(code.parse::<i32>().map_err(|_| no_number("strconv.Atoi", code))?);
         }
         for status in filters.get("status") {
             let known =
                 ["created", "running", "paused", "restarting", "removing", "exited", "dead"];
             if !known.contains(&status.as_str()) {
                 return Err(Failure::invalid(format!(
-                    "invalid filter 'status={status}': invalid value for state ({status}): must be one of {}",
+                    "Invalid filter 'status={status}': invalid value for state ({status}): must be one of {}",
                     known.join(", ")
                 )));
             }
         }
         for health in filters.get("health") {
             if !matches!(health.as_str(), "none" | "starting" | "healthy" | "unhealthy") {
-                return Err(wrong("health", health));
+                return Err(Failure::invalid(format!(
+                    "Unrecognised filter value for health: {health}"
+                )));
             }
         }
         filters.flag("is-task")?;
         let created = |name: Option<&String>| -> Result<Option<i64>, Failure> {
-            name.map(|name| Ok(self.0.containers.find(name)?.view().config.created)).transpose()
+            let missing = |name: &str| Failure::not_found(format!("no such container {name}"));
+            let of = |name: &String| self.0.containers.find(name).map_err(|_| missing(name));
+            name.map(|name| Ok(of(name)?.view().config.created)).transpose()
         };
         let mut ports = Vec::new();
         for key in ["expose", "publish"] {
             for value in filters.get(key) {
                 let (number, protocol) = value.split_once('/').unwrap_or((value, "tcp"));
                 let number = number.split('-').next().unwrap_or_default();
-                number.parse::<u16>().map_err(|_| wrong(key, value))?;
+                number.parse::<u16>().map_err(|_| {
+                    let cause = no_number("strconv.ParseUint", number);
+                    Failure::invalid(format!("error while looking up for {key} {value}: {cause}"))
+                })?;
                 if key == "expose" {
                     ports.push(format!("{number}/{protocol}"));
                 }
@@ -275,6 +280,11 @@ pub(crate) fn human(duration: Duration) -> String {
         _ if hours < 24 * 365 * 2 => format!("{} months", hours / 24 / 30),
         _ => format!("{} years", seconds / 3600 / 24 / 365),
     }
+}
+
+/// Docker passes on what Go's reader of numbers says.
+fn no_number(reader: &str, text: &str) -> Failure {
+    Failure::invalid(format!("{reader}: parsing {text:?}: invalid syntax"))
 }
 
 #[cfg(test)]

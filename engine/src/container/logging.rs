@@ -62,7 +62,7 @@ pub fn driver(own: &LogConfig) -> Result<Driver, Failure> {
         "json-file" => JSON_OPTIONS,
         other => {
             return Err(Failure::invalid(format!(
-                "logger: no log driver named '{other}' is registered"
+                "error looking up logging plugin {other}: plugin {other:?} not found"
             )));
         }
     };
@@ -73,13 +73,12 @@ pub fn driver(own: &LogConfig) -> Result<Driver, Failure> {
     {
         return Err(Failure::invalid(format!("unknown log opt '{key}' for json-file log driver")));
     }
-    let max_size =
-        match own.config.get("max-size").map(String::as_str) {
-            None | Some("-1" | "") => None,
-            Some(text) => Some(bytes(text).filter(|size| *size > 0).ok_or_else(|| {
-                Failure::invalid(format!("invalid value for max-size: {text:?}"))
-            })?),
-        };
+    let max_size = match own.config.get("max-size").map(String::as_str) {
+        None | Some("-1" | "") => None,
+        Some(text) => Some(bytes(text).filter(|size| *size > 0).ok_or_else(|| {
+            Failure::invalid(format!("failed to initialize logging driver: invalid size: '{text}'"))
+        })?),
+    };
     let max_files = match own.config.get("max-file") {
         None => 1,
         Some(text) => text
@@ -88,9 +87,6 @@ pub fn driver(own: &LogConfig) -> Result<Driver, Failure> {
             .filter(|count| *count >= 1)
             .ok_or_else(|| Failure::invalid(format!("invalid value for max-file: {text:?}")))?,
     };
-    if max_files > 1 && max_size.is_none() {
-        return Err(Failure::invalid("max-file must be used with max-size"));
-    }
     Ok(Driver::JsonFile { max_size, max_files })
 }
 
@@ -177,17 +173,14 @@ mod tests {
     fn what_does_not_exist_is_refused() {
         assert_eq!(
             driver(&log("x", &[])).unwrap_err().message,
-            "logger: no log driver named 'x' is registered"
+            "error looking up logging plugin x: plugin \"x\" not found"
         );
         assert_eq!(
             driver(&log("json-file", &[("colour", "red")])).unwrap_err().message,
             "unknown log opt 'colour' for json-file log driver"
         );
         assert!(driver(&log("json-file", &[("max-size", "ten")])).is_err());
-        assert_eq!(
-            driver(&log("json-file", &[("max-file", "3")])).unwrap_err().message,
-            "max-file must be used with max-size"
-        );
+        assert!(driver(&log("json-file", &[("max-file", "none")])).is_err());
     }
 
     #[test]

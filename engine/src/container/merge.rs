@@ -50,7 +50,7 @@ pub fn merge(user: &mut Config, image: &Config) -> Result<(), Failure> {
         user.entrypoint = api_types::List::default();
     }
     if user.entrypoint.is_empty() && user.cmd.is_empty() {
-        return Err(Failure::invalid("no command specified"));
+        return Err(Failure::invalid("No command specified"));
     }
     Ok(())
 }
@@ -134,6 +134,6 @@ mod tests {
         merge(&mut user, &image()).unwrap();
         assert_eq!(command(&user), ("ls".into(), vec![]));
         let mut user = config(r#"{"Entrypoint":[""]}"#);
-        assert_eq!(merge(&mut user, &image()).unwrap_err().message, "no command specified");
+        assert_eq!(merge(&mut user, &image()).unwrap_err().message, "No command specified");
     }
 }

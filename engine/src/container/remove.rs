@@ -3,6 +3,7 @@
 
 use super::actor::{Actor, Command};
 use super::directory::Directory;
+use super::live::View;
 use super::options::RemoveOptions;
 use super::state::{State, Step};
 use crate::open::{Engine, Shared};
@@ -36,7 +37,7 @@ impl Engine {
         };
         if view.state.is_active() {
             if !options.force {
-                return Err(wrap(running(view.state)));
+                return Err(running(&view));
             }
             let killed = self.kill_and_wait(&handle).await;
             killed.map_err(|failure| {
@@ -47,26 +48,30 @@ impl Engine {
         match handle.ask(|reply| Command::Remove { volumes, reply }).await {
             // An automatic removal was faster.
             Err(failure) if failure.class == Class::NotFound => Ok(()),
-            removed => removed.map_err(wrap),
+            // Started meanwhile, or something that the client has to read as it is.
+            removed => removed.map_err(|failure| match failure.class {
+                Class::Conflict => failure,
+                _ => wrap(failure),
+            }),
         }
     }
 }
 
-fn running(state: State) -> Failure {
-    if state == State::Paused {
-        return Failure::conflict("container is paused and must be unpaused first");
-    }
-    let text = format!(
-        "container is {}: stop the container before removing or force remove",
-        state.word()
-    );
-    Failure::conflict(text)
+fn running(view: &View) -> Failure {
+    let (id, word) = (&view.config.id, view.state.word());
+    let advice = match view.state {
+        State::Paused => "Unpause and then stop the container before attempting removal",
+        _ => "Stop the container before attempting removal",
+    };
+    Failure::conflict(format!(
+        "You cannot remove a {word} container {id}. {advice} or force remove"
+    ))
 }
 
 impl Actor {
     pub(super) async fn remove(&mut self, volumes: bool) -> Result<(), Failure> {
         if self.view.state.is_active() {
-            return Err(running(self.view.state));
+            return Err(running(&self.view));
         }
         self.step(Step::Remove)?;
         self.remove_volumes |= volumes;

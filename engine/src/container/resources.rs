@@ -116,7 +116,7 @@ fn check_cpu(
     let cpus = facts.cpus as i64;
     if host.nano_cpus < 0 || host.nano_cpus > cpus.saturating_mul(1_000_000_000) {
         return refuse(format!(
-            "range of CPUs is from 0.01 to {cpus}.00, as there are only {cpus} CPUs available"
+            "Range of CPUs is from 0.01 to {cpus}.00, as there are only {cpus} CPUs available"
         ));
     }
     if host.cpu_shares < 0 {
@@ -170,7 +170,12 @@ fn check_cpuset(
         Some(have.is_empty() || parse_list(have).is_none_or(|have| wanted.is_subset(&have)))
     };
     match available(&host.cpuset_cpus, &facts.cpuset_cpus) {
-        None => return refuse(format!("Invalid value {} for cpuset cpus", host.cpuset_cpus)),
+        None => {
+            return refuse(format!(
+                "Invalid value {text} for cpuset cpus: invalid format: {text}",
+                text = host.cpuset_cpus
+            ));
+        }
         Some(false) => {
             return refuse(format!(
                 "Requested CPUs are not available - requested {}, available: {}",
@@ -180,7 +185,10 @@ fn check_cpuset(
         Some(true) => {}
     }
     match available(&host.cpuset_mems, &facts.cpuset_mems) {
-        None => refuse(format!("Invalid value {} for cpuset mems", host.cpuset_mems)),
+        None => refuse(format!(
+            "Invalid value {text} for cpuset mems: invalid format: {text}",
+            text = host.cpuset_mems
+        )),
         Some(false) => refuse(format!(
             "Requested memory nodes are not available - requested {}, available: {}",
             host.cpuset_mems, facts.cpuset_mems
@@ -258,7 +266,7 @@ mod tests {
         );
         assert_eq!(
             refusal(|host| host.nano_cpus = 3_000_000_000),
-            "range of CPUs is from 0.01 to 2.00, as there are only 2 CPUs available"
+            "Range of CPUs is from 0.01 to 2.00, as there are only 2 CPUs available"
         );
         assert_eq!(
             refusal(|host| host.cpuset_cpus = "0,7".into()),
@@ -266,7 +274,7 @@ mod tests {
         );
         assert_eq!(
             refusal(|host| host.cpuset_mems = "x".into()),
-            "Invalid value x for cpuset mems"
+            "Invalid value x for cpuset mems: invalid format: x"
         );
         assert_eq!(
             refusal(|host| host.blkio_weight = 5),

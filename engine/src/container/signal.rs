@@ -50,7 +50,7 @@ const NAMES: [(&str, i32); 36] = [
 pub fn parse(text: &str) -> Result<i32, Failure> {
     let wrong = || {
         let shown: String = text.chars().take(100).collect();
-        Failure::invalid(format!("invalid signal: {shown}"))
+        Failure::invalid(format!("Invalid signal: {shown}"))
     };
     if let Ok(number) = text.parse::<i32>() {
         return if (1..=64).contains(&number) { Ok(number) } else { Err(wrong()) };
@@ -87,7 +87,7 @@ mod tests {
             assert_eq!(parse(text).unwrap(), number, "{text}");
         }
         for bad in ["", "0", "65", "-9", "SIGNOPE", "RTMIN+16", "RTMAX-0"] {
-            assert_eq!(parse(bad).unwrap_err().message, format!("invalid signal: {bad}"));
+            assert_eq!(parse(bad).unwrap_err().message, format!("Invalid signal: {bad}"));
         }
     }
 }

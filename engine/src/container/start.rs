@@ -66,7 +66,6 @@ impl Actor {
         match started {
             Ok(launched) => self.running(launched),
             Err(failure) => {
-                let failure = explain(failure);
                 self.start_failed(&failure, by_policy);
                 Err(failure)
             }
@@ -79,9 +78,13 @@ impl Actor {
         if config.network_mode() != Mode::Own {
             return Ok(None);
         }
+        let name = config.network_name().unwrap_or_default();
+        if name != "bridge" {
+            return Err(Failure::not_found(format!("network {name} not found")));
+        }
         let asked = config
             .endpoints
-            .get("bridge")
+            .get(name)
             .map(|endpoint| endpoint.mac_address.as_str())
             .unwrap_or_default();
         let asked = if asked.is_empty() { config.config.mac_address.as_str() } else { asked };
@@ -233,24 +236,6 @@ fn tell_network(shared: &Shared, config: &ContainerConfig, action: &str) {
 /// The id of the network of this name; empty for one that does not exist.
 pub(crate) fn network_id(name: &str) -> &'static str {
     crate::system::network::predefined_id(name).unwrap_or_default()
-}
-
-/// Adds what Docker's client looks for in the text to tell 126, 127 and 125 apart.
-fn explain(failure: Failure) -> Failure {
-    let text = &failure.message;
-    let message = match failure.class {
-        Class::CommandNotFound
-            if !text.contains("executable file not found")
-                && !text.contains("no such file or directory") =>
-        {
-            format!("{text}: executable file not found in $PATH")
-        }
-        Class::CommandNotExecutable if !text.contains("permission denied") => {
-            format!("{text}: permission denied")
-        }
-        _ => return failure,
-    };
-    Failure::new(failure.class, message)
 }
 
 /// How long a run lasted that began at `started` and ended at `ended`.

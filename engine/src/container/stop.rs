@@ -68,14 +68,14 @@ impl Engine {
 
     /// Sends a signal; SIGKILL, also when none is given, waits for the end.
     pub async fn kill(&self, name: &str, signal: Option<String>) -> Result<(), Failure> {
-        let handle = self.0.containers.find(name)?;
         let signal = match signal.as_deref() {
             None | Some("") => KILL,
             Some(text) => signal::parse(text)?,
         };
         let wrap = |failure: Failure| {
-            Failure::new(failure.class, format!("cannot kill container: {name}: {failure}"))
+            Failure::new(failure.class, format!("Cannot kill container: {name}: {failure}"))
         };
+        let handle = self.0.containers.find(name).map_err(wrap)?;
         if handle.view().state == State::Restarting {
             return Err(wrap(super::act::restarting(handle.id.as_str())));
         }

@@ -16,7 +16,7 @@ impl Engine {
             return Err(restarting(handle.id.as_str()));
         }
         if !view.state.has_process() {
-            return Err(Failure::conflict(format!("container {} is not running", handle.id)));
+            return Err(Failure::conflict(format!("Container {} is not running", handle.id)));
         }
         let arguments = arguments(ps_args)?;
         let output = self.0.workers.ps(handle.id.clone(), arguments).await?;

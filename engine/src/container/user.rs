@@ -97,7 +97,13 @@ impl UserFiles {
         let found = users::resolve(user, &self.passwd, &self.group).map_err(refused)?;
         let mut groups = found.groups;
         for name in more_groups {
-            let group = users::group_id(name, &self.group).map_err(refused)?;
+            let group = users::group_id(name, &self.group).map_err(|error| match error {
+                // Docker says this one with a capital.
+                users::UserError::NoGroup { name } => Failure::invalid(format!(
+                    "Unable to find group {name}: no matching entries in group file"
+                )),
+                error => refused(error),
+            })?;
             if !groups.contains(&group) {
                 groups.push(group);
             }

@@ -124,7 +124,10 @@ fn general(host: &HostConfig) -> Result<(), Failure> {
     caps::normalize("CapAdd", &host.cap_add)?;
     caps::normalize("CapDrop", &host.cap_drop)?;
     if !matches!(host.isolation.as_str(), "" | "default") {
-        return refuse(format!("invalid isolation '{}' on linux", host.isolation));
+        return refuse(format!(
+            "Invalid isolation: {:?} - linux only supports 'default'",
+            host.isolation
+        ));
     }
     if host.annotations.contains_key("") {
         return refuse(
@@ -165,7 +168,7 @@ fn on_this_host(
     if !(matches!(host.ipc_mode.as_str(), "" | "none" | "private" | "shareable" | "host")
         || named(&host.ipc_mode))
     {
-        return refuse(format!("invalid IPC mode: {}", host.ipc_mode));
+        return refuse(format!("Invalid IPC mode: {}", host.ipc_mode));
     }
     if !(matches!(host.pid_mode.as_str(), "" | "host") || named(&host.pid_mode)) {
         return refuse(format!("invalid PID mode: {}", host.pid_mode));
@@ -189,7 +192,7 @@ fn on_this_host(
         return refuse(format!("invalid cgroup namespace mode: {}", host.cgroupns_mode));
     }
     if !matches!(host.runtime.as_str(), "" | "runc" | "io.containerd.runc.v2") {
-        return refuse(format!("unknown or invalid runtime name: {}", host.runtime));
+        return refuse(format!("Unknown runtime specified {}", host.runtime));
     }
     if let Some(request) = host.device_requests.first() {
         return refuse(format!(

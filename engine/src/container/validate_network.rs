@@ -92,10 +92,9 @@ pub(super) fn endpoints(body: &mut CreateBody) -> Result<(), Failure> {
         let Some(settings) = settings else {
             return refuse(format!("invalid config for network {name}: EndpointsConfig is nil"));
         };
+        // Whether there is a network of another name is found out at the start: told of something that is not found
+        // at create, clients pull the image.
         let known = matches!(name.as_str(), "bridge" | "host" | "none");
-        if !known && name != mode {
-            return Err(Failure::not_found(format!("network {name} not found")));
-        }
         if name != mode {
             return refuse(format!(
                 "conflicting options: cannot attach both user-defined and non-user-defined network-modes: {name} and {mode}"
@@ -106,10 +105,8 @@ pub(super) fn endpoints(body: &mut CreateBody) -> Result<(), Failure> {
             .as_ref()
             .map(|ipam| ipam.ipv4_address.as_str())
             .unwrap_or_default();
-        if !address.is_empty() {
-            return refuse(format!(
-                "invalid config for network {name}: invalid endpoint settings:\nuser specified IP address is supported on user defined networks only"
-            ));
+        if !address.is_empty() && known {
+            return refuse("user specified IP address is supported on user defined networks only");
         }
         if !settings.aliases.is_empty() && known {
             return refuse(format!(
@@ -120,9 +117,6 @@ pub(super) fn endpoints(body: &mut CreateBody) -> Result<(), Failure> {
             mac(&settings.mac_address)?;
         }
         body.networking_config.endpoints_config.insert(name, Some(settings));
-    }
-    if !matches!(mode.as_str(), "bridge" | "host" | "none") && !mode.starts_with("container:") {
-        return Err(Failure::not_found(format!("network {mode} not found")));
     }
     if !body.config.mac_address.is_empty() {
         mac(&body.config.mac_address)?;

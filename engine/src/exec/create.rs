@@ -16,16 +16,16 @@ use tokio::sync::watch;
 /// Execs that a container may have at once, ended ones that can still be asked for included.
 const MOST: usize = 4096;
 
-/// Fails unless processes can be started in the container.
-pub(super) fn check(view: &View) -> Result<(), Failure> {
+/// Fails unless processes can be started in the container, which the client calls `asked`.
+pub(super) fn check(view: &View, asked: &str) -> Result<(), Failure> {
     let id = &view.config.id;
     match view.state {
         State::Running => Ok(()),
         State::Paused => Err(Failure::conflict(format!(
-            "Container {id} is paused, unpause the container before exec"
+            "Container {asked} is paused, unpause the container before exec"
         ))),
         State::Restarting => Err(restarting(id.as_str())),
-        _ => Err(Failure::conflict(format!("container {id} is not running"))),
+        _ => Err(Failure::conflict(format!("Container {id} is not running"))),
     }
 }
 
@@ -34,7 +34,7 @@ impl Engine {
     pub async fn exec_create(&self, name: &str, body: CreateBody) -> Result<String, Failure> {
         let handle = self.0.containers.find(name)?;
         let view = handle.view();
-        check(&view)?;
+        check(&view, name)?;
         if body.cmd.is_empty() {
             return Err(Failure::invalid("No exec command specified"));
         }

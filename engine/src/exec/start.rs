@@ -9,6 +9,7 @@ use crate::container::config::ContainerConfig;
 use crate::container::launch::exec_filter;
 use crate::container::options::Attached;
 use crate::open::{Engine, Shared};
+use crate::wording;
 use api_types::exec::StartBody;
 use messages::Fd;
 use messages::shim::{self, Attach, Event};
@@ -43,7 +44,7 @@ impl Engine {
             };
             return Err(Failure::conflict(format!("exec command {} {what}", exec.id)));
         }
-        if let Err(failure) = check(&view) {
+        if let Err(failure) = check(&view, exec.container.as_str()) {
             exec.phase.send_replace(Phase::Created);
             return Err(failure);
         }
@@ -103,19 +104,10 @@ async fn start(
             Ok(())
         }
         Err(failure) => {
-            let (code, word) = match failure.class {
-                Class::CommandNotFound => (127, "executable file not found"),
-                Class::CommandNotExecutable => (126, "permission denied"),
-                _ => (126, ""),
-            };
+            let code = if failure.class == Class::CommandNotFound { 127 } else { 126 };
             exec.phase.send_replace(Phase::Ended { code });
             forget_later(shared, exec.id.clone());
-            if failure.message.contains(word)
-                || failure.message.contains("no such file or directory")
-            {
-                return Err(failure);
-            }
-            Err(Failure::new(failure.class, format!("{failure}: {word}")))
+            Err(failure)
         }
     }
 }
@@ -159,8 +151,8 @@ async fn launch(
         attaches,
         channel: Fd(0),
     };
-    let (pid, _, warnings) =
-        shared.workers.start_task(task::Request::Exec(Box::new(request)), fds).await?;
+    let started = shared.workers.start_task(task::Request::Exec(Box::new(request)), fds).await;
+    let (pid, _, warnings) = started.map_err(wording::exec)?;
     for warning in warnings {
         tracing::warn!(exec = exec.id.as_str(), "{warning}");
     }

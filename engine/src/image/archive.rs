@@ -4,7 +4,7 @@ use super::stream;
 use crate::{Engine, TarStream};
 use api_types::image::{Progress, ProgressDetail};
 use images::{Loaded, NewImport};
-use spec::{Failure, Platform};
+use spec::{Class, Failure, Platform};
 use std::fs::File;
 use std::os::fd::OwnedFd;
 use tokio::sync::mpsc;
@@ -94,6 +94,15 @@ impl Engine {
         names: &[String],
         platforms: &[Platform],
     ) -> Result<TarStream, Failure> {
+        for name in names {
+            // Without the tag that would have been taken, which is the text for other verbs.
+            self.images().resolve(name).map_err(|error| match Failure::from(error) {
+                failure if failure.class == Class::NotFound => {
+                    Failure::not_found(format!("No such image: {name}"))
+                }
+                failure => failure,
+            })?;
+        }
         let save = self.images().save(names).await?;
         for (image, _) in save.images() {
             if !platforms.is_empty() && !platforms.contains(&image.platform) {

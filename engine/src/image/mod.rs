@@ -82,6 +82,8 @@ impl Engine {
 /// The filters of images; unknown keys are refused.
 pub(crate) fn filters(filters: &Filters, known: &[&str]) -> Result<images::Filters, Failure> {
     filters.only(known)?;
+    filters.flag("dangling")?;
+    crate::filter::until(filters, crate::event::now())?;
     let values: BTreeMap<String, Vec<String>> = known
         .iter()
         .filter(|key| filters.has(key))

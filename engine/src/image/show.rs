@@ -7,7 +7,7 @@ use api_types::image::{Config, History, Inspect, Metadata, RootFs, Summary};
 use api_types::inspect::DriverData;
 use api_types::{Map, lenient, time};
 use images::Image;
-use spec::{Failure, Platform};
+use spec::{Class, Failure, Platform};
 use std::collections::HashMap;
 
 /// The storage driver's name, as clients know it.
@@ -75,7 +75,11 @@ impl Engine {
             let (config, names) = (store.config(&image.id)?, store.names(&image.id)?);
             Ok((image, config, names))
         })
-        .await?;
+        .await
+        .map_err(|failure| match failure.class {
+            Class::NotFound => Failure::not_found(format!("no such image: {name}: {failure}")),
+            _ => failure,
+        })?;
         check_platform(name, &image, platform)?;
         let (digests, tags): (Vec<_>, Vec<_>) =
             names.into_iter().partition(|name| name.digest().is_some());

@@ -1,5 +1,6 @@
 //! Legacy links (`--link`): lines in `hosts` and variables that tell of another container on the default bridge.
 
+use spec::Failure;
 use std::net::IpAddr;
 
 /// The container at the other end of a link.
@@ -25,6 +26,19 @@ pub fn parse(text: &str) -> Option<(&str, &str)> {
     let name = name.strip_prefix('/').unwrap_or(name);
     let alias = alias.rsplit('/').next().unwrap_or(alias);
     (!name.is_empty() && !alias.is_empty() && !alias.contains(':')).then_some((name, alias))
+}
+
+/// Fails for a link that cannot be read or whose container is not found.
+pub fn check(links: &[String], find: impl Fn(&str) -> Result<(), Failure>) -> Result<(), Failure> {
+    for text in links {
+        let Some((name, _)) = parse(text) else {
+            return Err(Failure::invalid(format!("bad format for links: {text}")));
+        };
+        find(name).map_err(|failure| {
+            Failure::invalid(format!("could not get container for {name}: {failure}"))
+        })?;
+    }
+    Ok(())
 }
 
 /// What the other container is called in `hosts`.

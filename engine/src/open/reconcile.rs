@@ -62,6 +62,7 @@ pub(super) async fn reconcile(engine: &Engine) -> Result<(), OpenError> {
         tokio::spawn(actor.run(commands));
     }
     sweep::tasks(shared, &tasks).await;
+    crate::exec::take_over(shared, &tasks);
     tokio::try_join!(
         shared.workers.ensure_bridge(shared.bridge.bridge()),
         shared.workers.reconcile_networks(vec![shared.bridge.link().to_owned()]),
@@ -97,6 +98,13 @@ async fn settle(shared: &Arc<Shared>, actor: &mut Actor, task: Option<&TaskInfo>
                 take_over(actor, task, task.exit.unwrap_or(unseen)).await;
             }
         },
+        // Its start was cut before there was a process.
+        Some(task) if task.started_at == 0 && task.exit.is_none() => {
+            if let Err(failure) = shared.workers.delete_task(actor.id().clone(), None).await {
+                tracing::warn!(container = actor.id().as_str(), "clean up after a start: {failure}");
+            }
+            not_running(actor, Exit { code: UNSEEN, oom_killed: false, at: event::now() });
+        }
         Some(task) => {
             let killed = Exit { code: KILLED, oom_killed: false, at: event::now() };
             take_over(actor, task, task.exit.unwrap_or(killed)).await;
@@ -150,17 +158,21 @@ fn boot_policy(actor: &mut Actor, was_running: bool) {
         if actor.view.config.host.auto_remove && policy == Policy::No {
             actor.reap_soon();
         }
+    } else if actor.view.config.host.auto_remove && policy == Policy::No {
+        // The end was written down, and the removal that follows it was not. One that was never started is kept.
+        let outcome = &actor.view.outcome;
+        if outcome.started_at.is_some() || !outcome.error.is_empty() {
+            actor.reap_soon();
+        }
     }
 }
 
-/// After the task worker was restarted: containers whose task it does not know any more have ended.
+/// After the task worker was restarted: containers that have lost their shim meanwhile look what has become of it.
 pub(super) async fn look_again(engine: &Engine) -> Result<(), Failure> {
     let tasks = engine.0.workers.tasks().await?;
     for handle in engine.0.containers.all() {
-        let known =
-            tasks.iter().any(|task| task.id == handle.id && task.exec.is_none() && task.shim_alive);
-        if handle.view().state.has_process() && !known {
-            // One whose inbox is full is busy with the same question.
+        if handle.view().state.has_process() {
+            // One whose inbox is full asks by itself before long.
             handle.inbox.try_send(Command::Vanished).ok();
         }
     }

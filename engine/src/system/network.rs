@@ -27,7 +27,7 @@ impl Engine {
         if let Some(kind) =
             filters.get("type").iter().find(|k| !matches!(k.as_str(), "custom" | "builtin"))
         {
-            return Err(Failure::invalid(format!("invalid filter 'type={kind}'")));
+            return Err(Failure::invalid(format!("invalid filter: 'type'='{kind}'")));
         }
         let dangling = filters.flag("dangling")?;
         let wanted = |network: &Network| {

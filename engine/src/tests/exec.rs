@@ -48,7 +48,7 @@ async fn an_exec_needs_a_command_a_user_and_a_container_that_runs() {
     let refused = bench.engine.exec_create("web", exec(r#"{"Cmd":["ls"]}"#)).await.unwrap_err();
     assert_eq!(
         (refused.class, refused.message),
-        (Class::Conflict, format!("container {id} is not running"))
+        (Class::Conflict, format!("Container {id} is not running"))
     );
     bench.engine.start("web").await.unwrap();
     let empty = bench.engine.exec_create("web", exec("{}")).await.unwrap_err();
@@ -63,7 +63,7 @@ async fn an_exec_needs_a_command_a_user_and_a_container_that_runs() {
     let paused = bench.engine.exec_create("web", exec(r#"{"Cmd":["ls"]}"#)).await.unwrap_err();
     assert_eq!(
         paused.message,
-        format!("Container {id} is paused, unpause the container before exec")
+        format!("Container web is paused, unpause the container before exec")
     );
     assert_eq!(
         bench.engine.exec_inspect("x").await.unwrap_err().message,
@@ -80,7 +80,10 @@ async fn a_failure_to_start_is_an_error_when_detached_and_text_in_the_stream_oth
     let mut attached = bench.engine.exec_start(&id, StartBody::default()).await.unwrap().unwrap();
     let mut text = String::new();
     attached.stream.read_to_string(&mut text).await.unwrap();
-    assert_eq!(text, "start exec broke: executable file not found\r\n");
+    assert_eq!(
+        text,
+        "OCI runtime exec failed: exec failed: unable to start container process: start exec broke: unknown\r\n"
+    );
     assert_eq!(bench.engine.exec_inspect(&id).await.unwrap().exit_code, Some(127));
     let id = bench.engine.exec_create("web", exec(r#"{"Cmd":["nope"]}"#)).await.unwrap();
     let start = StartBody { detach: true, ..StartBody::default() };

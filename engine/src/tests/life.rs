@@ -83,17 +83,17 @@ async fn a_paused_container_can_be_killed_and_shows_its_conflicts() {
     let twice = bench.engine.pause("web").await.unwrap_err();
     assert_eq!(
         (twice.class, twice.message),
-        (Class::Conflict, format!("container {id} is already paused"))
+        (Class::Conflict, format!("Container {id} is already paused"))
     );
     let start = bench.engine.start("web").await.unwrap_err();
     assert_eq!(start.message, "cannot start a paused container, try unpause instead");
     bench.engine.kill("web", None).await.unwrap();
     assert_eq!(bench.status("web").await, "exited");
     let dead = bench.engine.kill("web", None).await.unwrap_err();
-    assert_eq!(dead.message, format!("cannot kill container: web: container {id} is not running"));
+    assert_eq!(dead.message, format!("Cannot kill container: web: Container {id} is not running"));
     assert_eq!(
         bench.engine.kill("web", Some("NOPE".into())).await.unwrap_err().message,
-        "invalid signal: NOPE"
+        "Invalid signal: NOPE"
     );
 }
 
@@ -138,17 +138,20 @@ async fn a_program_that_cannot_be_started_sets_dockers_exit_codes_and_texts() {
     let bench = Bench::new().await;
     bench.create("web", "{}").await;
     for (class, code, text) in [
-        (Class::CommandNotFound, 127, "start container broke: executable file not found in $PATH"),
+        (Class::CommandNotFound, 127, "start container broke"),
         (Class::CommandNotExecutable, 126, "start container broke: permission denied"),
-        (Class::Internal, 128, "start container broke"),
+        (Class::Internal, 128, "error during container init: start container broke"),
     ] {
+        let text = format!(
+            "failed to create shim task: OCI runtime create failed: runc create failed: unable to start container process: {text}: unknown"
+        );
         bench.world.fail("start container", class);
         let failure = bench.engine.start("web").await.unwrap_err();
-        assert_eq!((failure.class, failure.message.as_str()), (class, text));
+        assert_eq!((failure.class, failure.message.as_str()), (class, text.as_str()));
         let state = bench.engine.inspect("web", false).await.unwrap().state;
         assert_eq!(
             (state.status.as_str(), state.exit_code, state.error.as_str()),
-            ("created", code, text)
+            ("created", code, text.as_str())
         );
     }
     bench.world.heal();
@@ -242,7 +245,7 @@ async fn lists_are_filtered_as_dockers_are() {
     let filters = crate::Filters::new([("colour".to_owned(), vec!["red".to_owned()])]);
     let failure =
         bench.engine.list(ListOptions { filters, ..ListOptions::default() }).await.unwrap_err();
-    assert_eq!(failure.message, "invalid filter 'colour'");
+    assert_eq!(failure.message, "Invalid filter 'colour'");
     let running = bench.engine.list(ListOptions::default()).await.unwrap();
     assert_eq!(running.len(), 1);
     let last =
@@ -300,7 +303,7 @@ async fn top_and_changes_are_what_the_workers_say() {
     let failure = bench.engine.top("web", "").await.unwrap_err();
     assert_eq!(
         (failure.class, failure.message),
-        (Class::Conflict, format!("container {id} is not running"))
+        (Class::Conflict, format!("Container {id} is not running"))
     );
     bench.engine.start("web").await.unwrap();
     assert_eq!(bench.engine.top("web", "-ef").await.unwrap().processes, [["root", "4711", "sh"]]);

@@ -6,11 +6,14 @@ use spec::Class;
 async fn a_running_container_is_only_removed_by_force() {
     let bench = Bench::new().await;
     bench.started("web", r#"{"Volumes":{"/v":{}}}"#).await;
+    let id = bench.engine.inspect("web", false).await.unwrap().id;
     let refused = bench.engine.remove("web", RemoveOptions::default()).await.unwrap_err();
     assert_eq!(refused.class, Class::Conflict);
     assert_eq!(
         refused.message,
-        "cannot remove container \"web\": container is running: stop the container before removing or force remove"
+        format!(
+            "You cannot remove a running container {id}. Stop the container before attempting removal or force remove"
+        )
     );
     let options = RemoveOptions { force: true, volumes: true, link: false };
     bench.engine.remove("web", options).await.unwrap();

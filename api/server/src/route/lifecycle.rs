@@ -53,11 +53,7 @@ pub(crate) async fn restart(request: Request) -> Result<Reply, Failure> {
 /// `POST /containers/{id}/kill`
 pub(crate) async fn kill(request: Request) -> Result<Reply, Failure> {
     let signal = request.form.text("signal").map(str::to_owned);
-    let killed = request.server.engine().kill(&request.name, signal).await;
-    killed.map_err(|failure| Failure {
-        message: format!("cannot kill container: {}: {}", request.name, failure.message),
-        ..failure
-    })?;
+    request.server.engine().kill(&request.name, signal).await?;
     Ok(reply::empty(StatusCode::NO_CONTENT))
 }
 

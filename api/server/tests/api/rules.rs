@@ -93,10 +93,11 @@ async fn names_are_taken_with_slashes_and_escapes_as_they_mean() {
     for (target, name) in [
         ("/images/localhost:5000/a/b:c/json", "localhost:5000/a/b:c"),
         ("/images/localhost%3A5000%2Fa%2Fb:c/json", "localhost:5000/a/b:c"),
-        ("/v1.41/images/busybox/json", "busybox:latest"),
+        ("/v1.41/images/busybox:1/json", "busybox:1"),
     ] {
         let answer = api.call("GET", target).await;
-        assert_eq!((answer.status, answer.message()), (404, format!("No such image: {name}")));
+        let text = format!("no such image: {name}: No such image: {name}");
+        assert_eq!((answer.status, answer.message()), (404, text));
     }
     let answer = api.call("GET", "/images/%zz/json").await;
     assert_eq!((answer.status, answer.message()), (400, "invalid URL escape \"%zz\"".into()));
@@ -125,7 +126,7 @@ async fn filters_of_both_shapes_work_and_wrong_ones_are_refused() {
     );
     assert_eq!(names(r#"{"type":["custom"]}"#).await, some(&[]));
     assert_eq!(names("x").await, (400, vec!["invalid filter".into()]));
-    assert_eq!(names(r#"{"colour":["red"]}"#).await, (400, vec!["invalid filter 'colour'".into()]));
+    assert_eq!(names(r#"{"colour":["red"]}"#).await, (400, vec!["Invalid filter 'colour'".into()]));
     api.stop().await;
 }
 
