@@ -103,14 +103,7 @@ fn create(policy: &Policy, path: &[u8], read_only: bool) -> Result<OwnedFd, Fail
 /// The device node at a path, or those in a directory and below it.
 pub(crate) fn devices(policy: &Policy, path: &[u8]) -> Answer {
     policy.check_device_path(path)?;
-    let opened = open_at(CWD, path).map_err(|errno| {
-        let shown = String::from_utf8_lossy(path).escape_debug().to_string();
-        let cause = Failure::from_error(Class::Internal, &errno);
-        // Docker's words for a device that is not there.
-        Failure::invalid(format!(
-            "error gathering device information while adding custom device {shown:?}: {cause}"
-        ))
-    })?;
+    let opened = open_at(CWD, path).map_err(|errno| failure("look up device", path, errno))?;
     let place = real_path(&opened).map_err(|errno| failure("look up device", path, errno))?;
     policy.check_device_path(&place)?;
     let stat = rustix::fs::fstat(&opened).map_err(|e| failure("look up device", path, e))?;

@@ -59,8 +59,8 @@ pub fn hosts(of: &Hosts<'_>) -> Result<String, FileError> {
     let mut text = String::from(
         "127.0.0.1\tlocalhost\n\
          ::1\tlocalhost ip6-localhost ip6-loopback\n\
-         fe00::\tip6-localnet\n\
-         ff00::\tip6-mcastprefix\n\
+         fe00::0\tip6-localnet\n\
+         ff00::0\tip6-mcastprefix\n\
          ff02::1\tip6-allnodes\n\
          ff02::2\tip6-allrouters\n",
     );
@@ -132,11 +132,19 @@ pub fn resolv_conf(of: &Resolver<'_>) -> Result<String, FileError> {
     }
     let servers = servers(of, read.servers);
     let mut text = String::new();
+    // Docker writes a file of its own in this order, but keeps the host's when it takes that over.
+    let own = !(of.servers.is_empty() && of.search.is_empty() && of.options.is_empty());
+    let search = checked("search domain", of.search)?.unwrap_or(read.search);
+    let search: Vec<String> = search.into_iter().filter(|domain| domain != ".").collect();
+    if own {
+        line(&mut text, "search", search.clone());
+    }
     for server in servers {
         writeln!(text, "nameserver {server}").expect("a string takes any text");
     }
-    let search = checked("search domain", of.search)?.unwrap_or(read.search);
-    line(&mut text, "search", search.into_iter().filter(|domain| domain != ".").collect());
+    if !own {
+        line(&mut text, "search", search);
+    }
     line(&mut text, "options", checked("DNS option", of.options)?.unwrap_or(read.options));
     for other in read.others {
         text.push_str(&other);
@@ -318,7 +326,7 @@ mod tests {
         };
         assert_eq!(
             resolv_conf(&of).unwrap(),
-            "nameserver 127.0.0.11\nnameserver 1.1.1.1\nsearch x.org\noptions ndots:0 rotate\n"
+            "search x.org\nnameserver 127.0.0.11\nnameserver 1.1.1.1\noptions ndots:0 rotate\n"
         );
         let of = Resolver { host, search: &["."], ..Resolver::default() };
         assert_eq!(resolv_conf(&of).unwrap(), "nameserver 10.0.0.53\noptions edns0\n");
