@@ -236,7 +236,8 @@ fn display(path: &Path) -> String {
 
 #[expect(clippy::cast_precision_loss, reason = "sizes are rounded for people")]
 fn report(flags: &Flags, size: u64, target: &str) {
-    if !flags.on("quiet") {
+    let quiet = if flags.given("quiet") { flags.on("quiet") } else { !crate::stream::terminal::output_is_terminal() };
+    if !quiet {
         output::complain(format!("Successfully copied {} to {target}", units::short_size(size as f64)));
     }
 }

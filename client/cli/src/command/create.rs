@@ -21,7 +21,8 @@ pub(crate) struct Created {
 pub(crate) async fn run(invocation: Invocation) -> Result<(), Failure> {
     let Invocation { session, flags, args } = invocation;
     check_pull(&flags).map_err(|failure| failure.hinted("create", 125))?;
-    let created = make(&session, &flags, &args).await.map_err(|failure| failure.hinted("create", 125))?;
+    let body = body(&session, &flags, &args).map_err(|failure| failure.hinted("create", 125))?;
+    let created = make(&session, &flags, body).await?;
     Ok(output::line(created.id)?)
 }
 
@@ -34,10 +35,15 @@ pub(crate) fn check_pull(flags: &Flags) -> Result<(), Failure> {
     }
 }
 
-/// Reads the flags, pulls the image if it has to, and makes the container.
-pub(crate) async fn make(session: &Session, flags: &Flags, args: &[String]) -> Result<Created, Failure> {
+/// Reads the flags.
+pub(crate) fn body(session: &Session, flags: &Flags, args: &[String]) -> Result<CreateBody, Failure> {
     let endpoint = crate::host::endpoint(&session.globals, &session.config)?;
-    let body = create_body::build(flags, args, &session.config.proxies(&endpoint.text))?;
+    create_body::build(flags, args, &session.config.proxies(&endpoint.text))
+}
+
+/// Pulls the image if it has to, and makes the container.
+pub(crate) async fn make(session: &Session, flags: &Flags, body: CreateBody) -> Result<Created, Failure> {
+    let image = body.config.image.clone();
     let id_file = flags.text("cidfile");
     if !id_file.is_empty() && Path::new(&id_file).exists() {
         return Err(Failure::Plain(format!(
@@ -50,12 +56,12 @@ pub(crate) async fn make(session: &Session, flags: &Flags, args: &[String]) -> R
     let pulling = pull::Pulling { session, client: &client, platform: &platform, quiet: flags.on("quiet"), to_error: true };
     let policy = flags.text("pull");
     if policy == "always" {
-        pulling.image(&Reference::parse(&args[0])?).await?;
+        pulling.image(&Reference::parse(&image)?).await?;
     }
     let query = Query::new().with_some("name", flags.text("name")).with_some("platform", platform.clone());
     let reply = match send(&client, &query, &body).await {
         Err(failure) if missing_image(&failure) && matches!(policy.as_str(), "" | "missing") => {
-            let Ok(reference) = Reference::parse(&args[0]) else { return Err(failure) };
+            let Ok(reference) = Reference::parse(&image) else { return Err(failure) };
             if !flags.on("quiet") {
                 output::complain(format!("Unable to find image '{}' locally", reference.familiar_tagged()));
             }

@@ -15,6 +15,9 @@ use std::path::PathBuf;
 /// Makes the body from the flags, the image and the command.
 pub(crate) fn build(flags: &Flags, args: &[String], proxies: &[(String, String)]) -> Result<CreateBody, Failure> {
     check_values(flags)?;
+    for text in flags.all("sysctl") {
+        limits::sysctl(&text).map_err(|reason| Failure::flag("sysctl", &text, &reason))?;
+    }
     let ports = port::parse(&flags.all("publish"), &flags.all("expose")).map_err(Failure::Plain)?;
     let networks = attachments(flags)?;
     let (binds, anonymous) = volumes(flags)?;

@@ -4,6 +4,7 @@ use crate::arg::switch;
 use crate::command::Invocation;
 use crate::command::lifecycle::{container_path, each};
 use crate::failure::Failure;
+use crate::output;
 use clap::Arg;
 use client_http::{Query, Request};
 
@@ -22,7 +23,7 @@ pub(crate) async fn run(invocation: Invocation) -> Result<(), Failure> {
         .with_switch("force", force)
         .with_switch("link", flags.on("link"))
         .with_switch("v", flags.on("volumes"));
-    each(&session, &args, |client, name| {
+    let removed = each(&session, &args, |client, name| {
         let query = query.clone();
         async move {
             let name = name.trim_matches('/');
@@ -33,5 +34,13 @@ pub(crate) async fn run(invocation: Invocation) -> Result<(), Failure> {
             Ok(())
         }
     })
-    .await
+    .await;
+    match removed {
+        // What is to be gone and was never there is no failure.
+        Err(Failure::Several(errors)) if force && errors.iter().all(|error| error.contains("No such container")) => {
+            errors.iter().for_each(output::complain);
+            Ok(())
+        }
+        other => other,
+    }
 }

@@ -1,9 +1,11 @@
 //! `run`: make, attach, wait, start, in this order, so that no byte and no exit is missed.
 
-use crate::command::create::{Created, check_pull, make};
+use crate::arg::Flags;
+use crate::command::create::{self, Created, check_pull};
 use crate::command::Invocation;
 use crate::failure::Failure;
 use crate::output;
+use crate::session::Session;
 use crate::stream::attached::{Attached, End, Streams};
 use crate::stream::{exit, signals, terminal};
 use client_http::{ClientError, Request, escape_path};
@@ -19,7 +21,7 @@ pub(crate) async fn run(invocation: Invocation) -> Result<(), Failure> {
     if interactive && flags.on("tty") && !terminal::input_is_terminal() {
         return Err(Failure::Plain("the input device is not a TTY".into()).hinted("run", 125).silent_name());
     }
-    let mut created = make(&session, &flags, &args).await.map_err(|failure| failure.hinted("run", 125))?;
+    let mut created = create(&session, &flags, &args).await.map_err(|failure| failure.hinted("run", 125))?;
     created.body.host_config.console_size = [0, 0];
     let keys = flags.text_of("detach-keys").map_or_else(|| session.configured("detachKeys"), str::to_owned);
     if detach {
@@ -27,6 +29,11 @@ pub(crate) async fn run(invocation: Invocation) -> Result<(), Failure> {
     }
     let proxy = flags.not_off("sig-proxy");
     foreground(&created, &keys, proxy).await
+}
+
+async fn create(session: &Session, flags: &Flags, args: &[String]) -> Result<Created, Failure> {
+    let body = create::body(session, flags, args)?;
+    create::make(session, flags, body).await
 }
 
 async fn background(created: &Created) -> Result<(), Failure> {

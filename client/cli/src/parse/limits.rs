@@ -55,6 +55,25 @@ pub(crate) fn throttle(text: &str, bytes: bool) -> Result<ThrottleDevice, String
     Ok(ThrottleDevice { path: path.to_owned(), rate: rate.ok_or_else(wrong)? })
 }
 
+const SYSCTLS: [&str; 8] = [
+    "kernel.msgmax",
+    "kernel.msgmnb",
+    "kernel.msgmni",
+    "kernel.sem",
+    "kernel.shmall",
+    "kernel.shmmax",
+    "kernel.shmmni",
+    "kernel.shm_rmid_forced",
+];
+
+/// `name=value` of a setting that a namespace has for itself.
+pub(crate) fn sysctl(text: &str) -> Result<(), String> {
+    let allowed = text.split_once('=').is_some_and(|(name, _)| {
+        SYSCTLS.contains(&name) || name.starts_with("net.") || name.starts_with("fs.mqueue.")
+    });
+    if allowed { Ok(()) } else { Err(format!("sysctl '{text}' is not allowed")) }
+}
+
 /// `name[:retries]`.
 pub(crate) fn restart(text: &str) -> Result<RestartPolicy, String> {
     if text.is_empty() {

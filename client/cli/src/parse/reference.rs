@@ -33,7 +33,10 @@ impl Reference {
         };
         let registry = if registry == "index.docker.io" { "docker.io" } else { registry };
         if path.bytes().any(|byte| byte.is_ascii_uppercase()) {
-            return Err(Failure::Plain("invalid reference format: repository name (".to_owned() + path + ") must be lowercase"));
+            let library = if registry == "docker.io" && !path.contains('/') { "library/" } else { "" };
+            return Err(Failure::Plain(format!(
+                "invalid reference format: repository name ({library}{path}) must be lowercase"
+            )));
         }
         let part = |part: &str| {
             part.bytes().all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || b"._-".contains(&byte))

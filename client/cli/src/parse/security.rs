@@ -31,7 +31,7 @@ fn option(text: &str) -> Result<String, Failure> {
         (Some(pair), _) => pair,
         (None, Some(pair)) => pair,
         (None, None) if text == "no-new-privileges" => return Ok(text.to_owned()),
-        (None, None) => return Err(Failure::Plain(format!("invalid --security-opt: {text:?}"))),
+        (None, None) => return Err(Failure::Plain(format!("Invalid --security-opt: {text:?}"))),
     };
     if name != "seccomp" || value == "unconfined" || value == "builtin" {
         return Ok(text.to_owned());

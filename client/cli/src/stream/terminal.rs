@@ -40,7 +40,7 @@ impl Raw {
 impl Drop for Raw {
     fn drop(&mut self) {
         // The terminal may be gone; then there is nothing to set back.
-        drop(tcsetattr(stdin(), OptionalActions::Now, &self.0));
+        let _gone = tcsetattr(stdin(), OptionalActions::Now, &self.0);
     }
 }
 
