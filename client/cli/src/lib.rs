@@ -24,5 +24,6 @@ mod program;
 mod session;
 mod stream;
 mod tree;
+mod words;
 
 pub use program::main;

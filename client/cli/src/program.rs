@@ -4,7 +4,7 @@ use crate::arg::Flags;
 use crate::command::{Arity, GROUPS, Invocation, Spec, TABLE};
 use crate::failure::Failure;
 use crate::session::{Globals, Session};
-use crate::{output, tree};
+use crate::{output, tree, words};
 use clap::error::{ContextKind, ContextValue, ErrorKind};
 use clap::{Command, Error};
 use std::ffi::OsString;
@@ -144,17 +144,14 @@ fn help(words: &[String], place: &Place) -> Result<(), Failure> {
 
 fn one(spec: &'static Spec, words: &[String], globals: Globals, place: &mut Place) -> Result<(), Failure> {
     place.usage = spec.usage;
-    let line = std::iter::once(place.path.clone()).chain(words.iter().cloned()).collect();
+    let words = words::sorted(spec, words)?;
+    let line = std::iter::once(place.path.clone()).chain(words).collect();
     let matches = parse(tree::leaf(spec), line)?;
     let flags = Flags(matches);
     if flags.on("help") {
         return Ok(output::bytes(tree::help(place.program, spec, &place.path).as_bytes())?);
     }
     let args = flags.all("args");
-    let escaped = words.iter().any(|word| word == "--");
-    if spec.trailing && !escaped && args.first().is_some_and(|word| word.len() > 1 && word.starts_with('-')) {
-        return Err(unknown_flag(&args[0]));
-    }
     check_switches(spec, &flags)?;
     check_arity(spec, args.len(), place)?;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
@@ -231,7 +228,7 @@ fn syntax(error: &Error) -> Failure {
     }
 }
 
-fn unknown_flag(word: &str) -> Failure {
+pub(crate) fn unknown_flag(word: &str) -> Failure {
     if word.starts_with("--") {
         return Failure::Syntax(format!("unknown flag: {}", word.split('=').next().unwrap_or_default()));
     }

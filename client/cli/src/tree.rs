@@ -47,7 +47,6 @@ pub(crate) fn root(program: &'static str) -> Command {
 /// Takes the flags and arguments of one command.
 pub(crate) fn leaf(spec: &Spec) -> Command {
     let args = Arg::new("args").num_args(0..).action(ArgAction::Append).value_name("ARG");
-    let args = if spec.trailing { args.trailing_var_arg(true).allow_hyphen_values(true) } else { args };
     bare(spec.name).about(spec.about).hide(spec.hidden).args((spec.flags)()).arg(args)
 }
 

@@ -26,6 +26,7 @@ pub(crate) async fn inspected(client: &Client, name: &str) -> Result<Value, Fail
 pub(crate) async fn run(invocation: Invocation) -> Result<(), Failure> {
     let Invocation { session, flags, args } = invocation;
     let client = session.client().await?;
+    let waiting = exit::Waiting::open(&client, &args[0], "not-running").await?;
     let container = inspected(&client, &args[0]).await?;
     let state = &container["State"];
     let refusal = match () {
@@ -45,7 +46,6 @@ pub(crate) async fn run(invocation: Invocation) -> Result<(), Failure> {
     }
     let id = container["Id"].as_str().unwrap_or(&args[0]).to_owned();
     let keys = flags.text_of("detach-keys").map_or_else(|| session.configured("detachKeys"), str::to_owned);
-    let waiting = exit::Waiting::open(&client, &id, "not-running").await?;
     let streams = Streams { input, output: true, error: true };
     let attached = Attached::open(&client, &id, streams, tty, &keys).await?;
     let _signals = (flags.not_off("sig-proxy") && !tty).then(|| signals::forward(&client, &id));

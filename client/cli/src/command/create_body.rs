@@ -36,7 +36,7 @@ pub(crate) fn build(flags: &Flags, args: &[String], proxies: &[(String, String)]
         tty: flags.on("tty"),
         open_stdin: open,
         stdin_once: open && attach_stdin,
-        env: List::from(environment(flags, proxies)?),
+        env: optional(environment(flags, proxies)?),
         cmd: if cmd.is_empty() { List::default() } else { List::from(cmd.to_vec()) },
         healthcheck: healthcheck(flags)?,
         image: args[0].clone(),
@@ -169,8 +169,11 @@ fn attachments(flags: &Flags) -> Result<Vec<Attachment>, Failure> {
     }
     // The flags for one network hold for the first.
     let first = &mut found[0];
+    refuse_twice(flags, first)?;
     first.aliases.extend(flags.all("network-alias"));
-    first.links.extend(flags.all("link"));
+    if !matches!(first.target.as_str(), "default" | "bridge" | "host" | "none") {
+        first.links.extend(flags.all("link"));
+    }
     first.link_local.extend(flags.all("link-local-ip"));
     for (name, place) in [("ip", &mut first.ipv4), ("ip6", &mut first.ipv6), ("mac-address", &mut first.mac)] {
         if let Some(text) = flags.text_of(name) {
@@ -178,6 +181,23 @@ fn attachments(flags: &Flags) -> Result<Vec<Attachment>, Failure> {
         }
     }
     Ok(found)
+}
+
+/// What the long form of `--network` says cannot be said by a flag too.
+fn refuse_twice(flags: &Flags, first: &Attachment) -> Result<(), Failure> {
+    for (flag, said, what) in [
+        ("network-alias", !first.aliases.is_empty(), "per-network alias"),
+        ("link", !first.links.is_empty(), "per-network links"),
+        ("ip", !first.ipv4.is_empty(), "per-network IPv4 address"),
+        ("ip6", !first.ipv6.is_empty(), "per-network IPv6 address"),
+        ("mac-address", !first.mac.is_empty(), "per-network MAC address"),
+        ("link-local-ip", !first.link_local.is_empty(), "per-network link-local IP addresses"),
+    ] {
+        if said && flags.given(flag) {
+            return Err(Failure::Plain(format!("conflicting options: cannot specify both --{flag} and {what}")));
+        }
+    }
+    Ok(())
 }
 
 fn networking(networks: &[Attachment]) -> NetworkingConfig {
@@ -202,8 +222,8 @@ fn host(flags: &Flags, networks: &[Attachment]) -> Result<HostConfig, Failure> {
         volume_driver: flags.text("volume-driver"),
         volumes_from: optional(flags.all("volumes-from")),
         annotations: env::map(&flags.all("annotation")),
-        cap_add: optional(flags.all("cap-add")),
-        cap_drop: optional(flags.all("cap-drop")),
+        cap_add: optional(capabilities(&flags.all("cap-add"))),
+        cap_drop: optional(capabilities(&flags.all("cap-drop"))),
         cgroupns_mode: flags.text("cgroupns"),
         dns: List::from(flags.all("dns")),
         dns_options: List::from(flags.all("dns-option")),
@@ -211,6 +231,7 @@ fn host(flags: &Flags, networks: &[Attachment]) -> Result<HostConfig, Failure> {
         extra_hosts: extra_hosts(flags)?,
         group_add: optional(flags.all("group-add")),
         ipc_mode: flags.text("ipc"),
+        links: optional(flags.all("link")),
         oom_score_adj: flags.number("oom-score-adj")?.unwrap_or_default(),
         pid_mode: flags.text("pid"),
         privileged: flags.on("privileged"),
@@ -228,6 +249,16 @@ fn host(flags: &Flags, networks: &[Attachment]) -> Result<HostConfig, Failure> {
         init: flags.given("init").then(|| flags.on("init")),
         ..HostConfig::default()
     })
+}
+
+/// Names as the kernel has them, each once.
+fn capabilities(given: &[String]) -> Vec<String> {
+    let full = |name: &String| match name.to_uppercase() {
+        name if name == "ALL" || name.starts_with("CAP_") => name,
+        name => format!("CAP_{name}"),
+    };
+    let names: std::collections::BTreeSet<String> = given.iter().map(full).collect();
+    if names.contains("ALL") { vec!["ALL".into()] } else { names.into_iter().collect() }
 }
 
 fn logging(flags: &Flags) -> Result<LogConfig, Failure> {
@@ -252,7 +283,7 @@ fn extra_hosts(flags: &Flags) -> Result<List<String>, Failure> {
         }
         hosts.push(format!("{name}:{bare}"));
     }
-    Ok(List::from(hosts))
+    Ok(optional(hosts))
 }
 
 fn tmpfs(flags: &Flags) -> Map<String> {

@@ -131,7 +131,7 @@ pub(crate) fn check_output(path: &str) -> Result<(), Failure> {
     if let Some(parent) = parent
         && !parent.exists()
     {
-        return Err(Failure::Plain(format!("failed to save image: invalid output path: directory \"{}\" does not exist", parent.display())));
+        return Err(Failure::Plain(format!("failed to save image: invalid output path: stat {}: no such file or directory", parent.display())));
     }
     if target.is_dir() {
         return Err(Failure::Plain(format!("failed to save image: invalid output path: \"{path}\" must be a regular file")));

@@ -114,7 +114,7 @@ fn row(image: &Value, repository: String, tag: String, digest: String, full: boo
         ("CreatedAt", json!(time::local(created))),
         ("Size", json!(units::short_size(bytes("Size")))),
         ("Containers", json!(counted(containers >= 0, containers.to_string()))),
-        ("VirtualSize", json!(units::short_size(bytes("Size")))),
+        ("VirtualSize", json!(units::size(bytes("Size")))),
         ("SharedSize", json!(counted(shared >= 0.0, units::size(shared)))),
         ("UniqueSize", json!(counted(shared >= 0.0, units::size(bytes("Size") - shared)))),
     ])

@@ -48,7 +48,13 @@ pub(crate) async fn run(invocation: Invocation) -> Result<(), Failure> {
                 info.to_string()
             } else {
                 let template = Template::parse(&unescaped(format))?;
-                template.render(&info).map_err(|error| Failure::Plain(format!("\n{}", error.in_type("system.dockerInfo"))))?
+                match template.render(&info) {
+                    Ok(text) => text,
+                    Err(error) => {
+                        output::line("")?;
+                        return Err(Failure::Plain(error.in_type("system.dockerInfo")));
+                    }
+                }
             };
             output::line(text)?;
         }

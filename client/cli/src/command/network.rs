@@ -92,7 +92,7 @@ pub(crate) async fn remove(invocation: Invocation) -> Result<(), Failure> {
             }
         }
     }
-    if failed { Err(Failure::Exit(1)) } else { Ok(()) }
+    if failed { Err(Failure::Plain("exit status 1".into())) } else { Ok(()) }
 }
 
 async fn remove_one(client: &Client, name: &str) -> Result<(), Failure> {
@@ -129,7 +129,11 @@ pub(crate) async fn connect(invocation: Invocation) -> Result<(), Failure> {
         options: flags.all("driver-opt"),
         gw_priority: flags.number("gw-priority")?.unwrap_or_default(),
     };
-    let body = ConnectBody { container: args[1].clone(), endpoint_config: Some(attachment.settings()) };
+    let mut settings = attachment.settings();
+    if settings.driver_opts.is_null() {
+        settings.driver_opts = api_types::Map::empty();
+    }
+    let body = ConnectBody { container: args[1].clone(), endpoint_config: Some(settings) };
     let client = session.client().await?;
     client.send(Request::post(path(&args[0], "/connect")).json(&body)?).await?;
     Ok(())

@@ -91,8 +91,10 @@ fn pools(flags: &Flags) -> Result<Vec<IpamConfig>, String> {
     }
     let mut pools: Vec<IpamConfig> = Vec::new();
     for subnet in subnets {
-        let (base, _) = network(&subnet).ok_or_else(|| format!("invalid CIDR address: {subnet}"))?;
-        if pools.iter().any(|pool| contains(&pool.subnet, base)) {
+        // What is no subnet is refused by the engine.
+        if let Some((base, _)) = network(&subnet)
+            && pools.iter().any(|pool| contains(&pool.subnet, base))
+        {
             return Err("multiple overlapping subnet configuration is not supported".into());
         }
         pools.push(IpamConfig { subnet, ..IpamConfig::default() });

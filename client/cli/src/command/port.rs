@@ -26,7 +26,7 @@ pub(crate) async fn run(invocation: Invocation) -> Result<(), Failure> {
     let bindings = &ports[format!("{port}/{protocol}")];
     let shown: Vec<String> = addresses(bindings).collect();
     if shown.is_empty() {
-        return Err(Failure::Plain(format!("Error: No public port '{port}/{protocol}' published for {}", args[0])));
+        return Err(Failure::Plain(format!("Error: No public port '{wanted}' published for {}", args[0])));
     }
     Ok(shown.iter().try_for_each(output::line)?)
 }

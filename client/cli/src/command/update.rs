@@ -32,7 +32,7 @@ pub(crate) fn flags() -> Vec<Arg> {
 
 pub(crate) async fn run(invocation: Invocation) -> Result<(), Failure> {
     let Invocation { session, flags, args } = invocation;
-    if !flags.0.args_present() {
+    if !self::flags().iter().any(|arg| flags.given(arg.get_id().as_str())) {
         return Err(Failure::Plain("you must provide one or more flags when using this command".into()));
     }
     let body = body(&flags)?;

@@ -82,6 +82,14 @@ fn templated(kind: Kind, text: &str, rows: &[Row]) -> Result<(), Failure> {
         return Ok(());
     }
     let template = Template::parse(&template::unescaped(text))?;
+    if rows.is_empty() {
+        // A field that does not exist is a mistake even when there is nothing to show.
+        let fields = kind.headers.iter().map(|(name, _)| ((*name).to_owned(), Value::from("")));
+        if let Err(missing @ template::Unrendered::Field { .. }) = template.render(&Value::Object(fields.collect())) {
+            let text = missing.in_type(kind.go_type);
+            return Err(Failure::Plain(format!("failed to execute template: {text}")));
+        }
+    }
     for row in rows {
         output::line(rendered(kind, &template, row)?)?;
     }

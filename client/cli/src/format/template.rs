@@ -51,7 +51,7 @@ impl Template {
         }
         engine.parse(text).map_err(|error| {
             let cause = error.to_string();
-            let cause = cause.rsplit(": ").next().unwrap_or_default();
+            let cause = cause.rsplit(':').next().unwrap_or_default().trim();
             Failure::Coded { code: 64, text: format!("template parsing error: template: :1: {cause}") }
         })?;
         Ok(Self { engine, text: text.to_owned() })
@@ -150,6 +150,10 @@ fn converted(value: &Value, key: &str) -> Gtmpl {
         Value::Object(map) => {
             let fields: HashMap<String, Gtmpl> =
                 map.iter().map(|(name, value)| (name.clone(), converted(value, name))).collect();
+            let mut fields = fields;
+            if matches!(map.get("Labels"), Some(Value::String(_))) {
+                fields.insert("Label".to_owned(), Gtmpl::Function(gtmpl_ng::Function { f: label }));
+            }
             if MAPS.contains(&key) { Gtmpl::Map(fields) } else { Gtmpl::Object(fields) }
         }
     }
@@ -236,6 +240,15 @@ fn title(arguments: &[Gtmpl]) -> Result<Gtmpl, FuncError> {
         shown
     });
     Ok(Gtmpl::String(titled.collect()))
+}
+
+/// `.Label "name"` of a row: the receiver comes first.
+fn label(arguments: &[Gtmpl]) -> Result<Gtmpl, FuncError> {
+    let Some(Gtmpl::Object(row)) = arguments.first() else { return Ok(Gtmpl::String(String::new())) };
+    let name = text(arguments, 1)?;
+    let Some(Gtmpl::String(labels)) = row.get("Labels") else { return Ok(Gtmpl::String(String::new())) };
+    let found = labels.split(',').filter_map(|pair| pair.split_once('=')).find(|(key, _)| *key == name);
+    Ok(Gtmpl::String(found.map_or_else(String::new, |(_, value)| value.to_owned())))
 }
 
 fn lower(arguments: &[Gtmpl]) -> Result<Gtmpl, FuncError> {

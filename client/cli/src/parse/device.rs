@@ -29,7 +29,7 @@ pub(crate) fn parse(text: &str) -> Result<Device, String> {
         [host, inside, mode] => (*host, *inside, *mode),
         _ => return Err(format!("invalid device specification: {text}")),
     };
-    if !inside.starts_with('/') && inside != host {
+    if !inside.starts_with('/') {
         return Err(format!("{inside} is not an absolute path"));
     }
     Ok(Device::Path(DeviceMapping {
@@ -78,7 +78,7 @@ fn count(text: &str) -> Result<i64, String> {
     if text == "all" {
         return Ok(-1);
     }
-    text.parse().map_err(|_| format!("invalid count ({text}): value must be either \"all\" or an integer"))
+    text.parse().map_err(|_| format!("invalid count ({text}): value must be either \"all\" or an integer: invalid syntax"))
 }
 
 #[cfg(test)]

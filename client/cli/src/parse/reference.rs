@@ -49,7 +49,7 @@ impl Reference {
                 && !tag.starts_with(['.', '-'])
                 && tag.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"._-".contains(&byte))
         });
-        if !path.split('/').all(part) || !tag_fits || digest.as_ref().is_some_and(|digest| !digest.contains(':')) {
+        if !path.split('/').all(part) || !tag_fits || digest.as_ref().is_some_and(|digest| !is_digest(digest)) {
             return Err(invalid());
         }
         let library = registry == "docker.io" && !path.contains('/');
@@ -88,6 +88,12 @@ impl Reference {
     }
 }
 
+fn is_digest(text: &str) -> bool {
+    text.split_once(':').is_some_and(|(algorithm, hex)| {
+        !algorithm.is_empty() && hex.len() >= 32 && hex.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'))
+    })
+}
+
 fn has_upper(text: &str) -> bool {
     text.bytes().any(|byte| byte.is_ascii_uppercase())
 }
@@ -103,7 +109,7 @@ mod tests {
             ("busybox", "docker.io/library/busybox", "busybox:latest", "latest"),
             ("a/b:c", "docker.io/a/b", "a/b:c", "c"),
             ("localhost:5000/x", "localhost:5000/x", "localhost:5000/x:latest", "latest"),
-            ("x@sha256:ab", "docker.io/library/x", "x@sha256:ab", "sha256:ab"),
+            ("x@sha256:0123456789abcdef0123456789abcdef", "docker.io/library/x", "x@sha256:0123456789abcdef0123456789abcdef", "sha256:0123456789abcdef0123456789abcdef"),
         ] {
             let reference = Reference::parse(text).unwrap();
             assert_eq!(reference.full(), full);

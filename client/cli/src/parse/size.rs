@@ -35,7 +35,7 @@ fn whole(number: f64) -> i64 {
 
 /// Billionths of a CPU.
 pub(crate) fn nano_cpus(text: &str) -> Result<i64, String> {
-    let invalid = || "failed to parse as a rational number".to_owned();
+    let invalid = || format!("failed to parse {text} as a rational number");
     let (number, fraction) = text.split_once('.').unwrap_or((text, ""));
     if (number.is_empty() && fraction.is_empty()) || !fraction.bytes().all(|byte| byte.is_ascii_digit()) {
         return Err(invalid());
