@@ -12,7 +12,10 @@ const CONTROLLERS: [&str; 7] = ["cpuset", "cpu", "io", "memory", "hugetlb", "pid
 
 /// The group into which a v2 base's own processes move, since a group with controllers for the groups in it may have
 /// no processes itself (cgroup-v2.rst, "no internal process constraint").
-const LEAF: &str = "init";
+pub(crate) const LEAF: &str = "init";
+
+/// How often the processes of a group are moved out of it before some controllers are done without.
+const VACATE_TRIES: u32 = 20;
 
 /// The group above those of all containers, prepared: on v2 the controllers are handed down (which can take 8 ms and is
 /// therefore done once and not per container), on v1 `cpuset` has processors and memory nodes.
@@ -220,10 +223,13 @@ fn hand_down(group: &Dir) -> Result<(), CgroupError> {
         return Ok(());
     }
     let all: Vec<String> = wanted.iter().map(|name| format!("+{name}")).collect();
-    match group.try_write("cgroup.subtree_control", &all.join(" ")) {
-        Ok(()) => return Ok(()),
-        Err(Errno::BUSY) => vacate(group)?,
-        Err(_) => {}
+    for _ in 0..VACATE_TRIES {
+        match group.try_write("cgroup.subtree_control", &all.join(" ")) {
+            Ok(()) => return Ok(()),
+            // Those that were born while the others were moved are moved next time.
+            Err(Errno::BUSY) => vacate(group)?,
+            Err(_) => break,
+        }
     }
     // One that cannot be handed down (cpuset in a threaded tree, cpu with real-time processes) must not keep the others
     // from it; a limit that needs it says so later.
