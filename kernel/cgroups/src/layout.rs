@@ -2,7 +2,9 @@
 
 use crate::dir::{self, Dir};
 use crate::mountinfo::{self, Mounted};
+use crate::parent::LEAF;
 use crate::{CgroupError, Parent};
+use rustix::fs::Access;
 use std::io::Read;
 
 /// The most that is read of a file of /proc.
@@ -22,8 +24,8 @@ pub enum Mode {
 /// Below which group ours are made.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Base {
-    /// The group in which this process runs: what a service manager has delegated to us, or, for an engine in a
-    /// container, the container's own. Nothing outside is touched.
+    /// The group in which this process runs: what was delegated to us, or, for an engine in a container, the container's
+    /// own. Nothing outside is touched. In a unit of systemd it is the top all the same, if that can be written.
     Own,
     /// The top of what is mounted.
     Top,
@@ -123,7 +125,9 @@ fn open_hierarchy(
     let mut dir = Dir::open_path(&mounted.point, "")?;
     if base == Base::Own {
         let path = mountinfo::own_group(own, mounted.controllers.as_deref()).unwrap_or("/");
-        for name in mountinfo::relative(path, &mounted.root) {
+        let top = rustix::fs::access(&mounted.point, Access::WRITE_OK).is_ok();
+        let names = mountinfo::relative(path, &mounted.root);
+        for name in mountinfo::base(&names, LEAF, top) {
             match dir.open(name)? {
                 Some(below) => dir = below,
                 None => break,

@@ -101,6 +101,20 @@ pub(crate) fn relative<'a>(own: &'a str, root: &str) -> Vec<&'a str> {
     if components.contains(&"..") { Vec::new() } else { components }
 }
 
+/// The group, of those that lead to our own, below which ours are made.
+///
+/// A service manager starts a unit anew only in a group without groups in it, and a scope has the processes of whoever
+/// started us: ours are not made there but, as dockerd does, beside the manager's own at the `top`, if that can be
+/// written. From the group into which we have moved it is one up: a daemon that is started anew finds its containers.
+pub(crate) fn base<'a>(own: &'a [&'a str], leaf: &str, top: bool) -> &'a [&'a str] {
+    let unit = |name: &&str| name.ends_with(".service") || name.ends_with(".scope");
+    match own {
+        _ if top && own.iter().any(unit) => &[],
+        [above @ .., last] if *last == leaf => above,
+        _ => own,
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -126,6 +140,22 @@ mod tests {
         );
         assert_eq!(found[1].point, PathBuf::from("/sys/fs/cgroup/mem ory"));
         assert_eq!(found[1].root, "/docker/abc");
+    }
+
+    #[test]
+    fn groups_are_made_where_a_daemon_that_is_started_anew_makes_them_too() {
+        assert_eq!(base(&["a", "engine"], "init", true), ["a", "engine"]);
+        assert_eq!(base(&["a", "engine", "init"], "init", true), ["a", "engine"]);
+        assert_eq!(base(&["init"], "init", true), [""; 0]);
+        assert_eq!(base(&[], "init", true), [""; 0]);
+        for unit in ["coffer.service", "session-1.scope"] {
+            assert_eq!(base(&["system.slice", unit], "init", true), [""; 0]);
+            assert_eq!(base(&["system.slice", unit], "init", false), ["system.slice", unit]);
+            assert_eq!(
+                base(&["system.slice", unit, "init"], "init", false),
+                ["system.slice", unit]
+            );
+        }
     }
 
     #[test]
