@@ -8,7 +8,7 @@
 use crate::host::Host;
 use crate::received::{Ends, Launched};
 use messages::task::Launch;
-use rustix::fs::{AtFlags, CWD, FileType, StatxAttributes, StatxFlags, statx};
+use rustix::fs::{AtFlags, CWD, FileType, Mode, OFlags, StatxAttributes, StatxFlags, statx};
 use rustix::io::Errno;
 use rustix::net::SocketType;
 use rustix::net::sockopt::socket_type;
@@ -80,6 +80,13 @@ fn shown_path(file: &OwnedFd) -> Result<PathBuf, Errno> {
     let link = format!("/proc/self/fd/{}", file.as_raw_fd());
     let path = rustix::fs::readlink(link, Vec::new())?.into_bytes();
     Ok(PathBuf::from(OsStr::from_bytes(&path)))
+}
+
+/// The path without links in it, as the kernel shows it. Where nothing is, nothing can come from.
+pub(crate) fn resolved(directory: &Path) -> PathBuf {
+    let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
+    let opened = rustix::fs::open(directory, flags, Mode::empty());
+    opened.and_then(|opened| shown_path(&opened)).unwrap_or_else(|_| directory.to_owned())
 }
 
 /// The path, if this very file is at it; what is deleted, covered or elsewhere is not.
