@@ -4,7 +4,11 @@ use crate::failure::Failure;
 use clap::{Arg, ArgAction, ArgMatches};
 
 /// A flag that is on or off; `--name=false` turns it off.
-pub(crate) fn switch(name: &'static str, short: impl Into<Option<char>>, help: &'static str) -> Arg {
+pub(crate) fn switch(
+    name: &'static str,
+    short: impl Into<Option<char>>,
+    help: &'static str,
+) -> Arg {
     named(name, short)
         .help(help)
         .action(ArgAction::Set)
@@ -15,8 +19,18 @@ pub(crate) fn switch(name: &'static str, short: impl Into<Option<char>>, help: &
 }
 
 /// A flag with one value; the last one given counts.
-pub(crate) fn value(name: &'static str, short: impl Into<Option<char>>, kind: &'static str, help: &'static str) -> Arg {
-    named(name, short).help(help).value_name(kind).action(ArgAction::Set).num_args(1).allow_hyphen_values(true)
+pub(crate) fn value(
+    name: &'static str,
+    short: impl Into<Option<char>>,
+    kind: &'static str,
+    help: &'static str,
+) -> Arg {
+    named(name, short)
+        .help(help)
+        .value_name(kind)
+        .action(ArgAction::Set)
+        .num_args(1)
+        .allow_hyphen_values(true)
 }
 
 /// A flag that may be given more than once.
@@ -75,7 +89,12 @@ impl Flags {
         };
         match text.parse::<i64>() {
             Ok(number) => Ok(Some(number)),
-            Err(error) if matches!(error.kind(), std::num::IntErrorKind::PosOverflow | std::num::IntErrorKind::NegOverflow) => {
+            Err(error)
+                if matches!(
+                    error.kind(),
+                    std::num::IntErrorKind::PosOverflow | std::num::IntErrorKind::NegOverflow
+                ) =>
+            {
                 Err(invalid("value out of range"))
             }
             Err(_) => Err(invalid("invalid syntax")),

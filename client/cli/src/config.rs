@@ -18,7 +18,10 @@ impl Config {
         let path = directory.join("config.json");
         let values = match std::fs::read(&path) {
             Ok(bytes) => serde_json::from_slice(&bytes).unwrap_or_else(|error| {
-                crate::output::complain(format!("WARNING: Error parsing config file ({}): {error}", path.display()));
+                crate::output::complain(format!(
+                    "WARNING: Error parsing config file ({}): {error}",
+                    path.display()
+                ));
                 Map::new()
             }),
             Err(_) => Map::new(),
@@ -38,7 +41,10 @@ impl Config {
 
     fn object(&self, key: &str) -> impl Iterator<Item = (&String, String)> {
         let entries = self.values.get(key).and_then(Value::as_object);
-        entries.into_iter().flatten().filter_map(|(name, value)| Some((name, value.as_str()?.to_owned())))
+        entries
+            .into_iter()
+            .flatten()
+            .filter_map(|(name, value)| Some((name, value.as_str()?.to_owned())))
     }
 
     /// The proxy settings that containers get as environment, for this engine.
@@ -50,11 +56,15 @@ impl Config {
             ("ftpProxy", "FTP_PROXY"),
             ("allProxy", "ALL_PROXY"),
         ];
-        let Some(all) = self.values.get("proxies").and_then(Value::as_object) else { return Vec::new() };
+        let Some(all) = self.values.get("proxies").and_then(Value::as_object) else {
+            return Vec::new();
+        };
         let Some(one) = all.get(host).or_else(|| all.get("default")) else { return Vec::new() };
         let mut pairs = Vec::new();
         for (key, name) in NAMES {
-            if let Some(value) = one.get(key).and_then(Value::as_str).filter(|value| !value.is_empty()) {
+            if let Some(value) =
+                one.get(key).and_then(Value::as_str).filter(|value| !value.is_empty())
+            {
                 pairs.push((name.to_owned(), value.to_owned()));
                 pairs.push((name.to_lowercase(), value.to_owned()));
             }
@@ -65,7 +75,11 @@ impl Config {
     /// The filters that every prune takes, as `(name, value)`.
     pub(crate) fn prune_filters(&self) -> Vec<String> {
         let filters = self.values.get("pruneFilters").and_then(Value::as_array);
-        filters.into_iter().flatten().filter_map(|filter| filter.as_str().map(str::to_owned)).collect()
+        filters
+            .into_iter()
+            .flatten()
+            .filter_map(|filter| filter.as_str().map(str::to_owned))
+            .collect()
     }
 
     /// What the file says of a registry's credentials.
@@ -75,7 +89,11 @@ impl Config {
 
     /// The program that keeps a registry's credentials; empty if the file itself does.
     pub(crate) fn credential_helper(&self, registry: &str) -> &str {
-        let helper = self.values.get("credHelpers").and_then(|helpers| helpers.get(registry)).and_then(Value::as_str);
+        let helper = self
+            .values
+            .get("credHelpers")
+            .and_then(|helpers| helpers.get(registry))
+            .and_then(Value::as_str);
         helper.unwrap_or_else(|| self.text("credsStore"))
     }
 
@@ -98,17 +116,21 @@ pub(crate) fn replace(path: &Path, bytes: &[u8]) -> Result<(), Failure> {
     use std::io::Write as _;
     use std::os::unix::fs::OpenOptionsExt as _;
     // The link's target is replaced, not the link.
-    let path = std::fs::read_link(path).map_or_else(|_| path.to_owned(), |target| path.with_file_name(target));
-    let failed = |error: std::io::Error| Failure::Plain(format!("write {}: {}", path.display(), io_text(&error)));
+    let path = std::fs::read_link(path)
+        .map_or_else(|_| path.to_owned(), |target| path.with_file_name(target));
+    let failed = |error: std::io::Error| {
+        Failure::Plain(format!("write {}: {}", path.display(), io_text(&error)))
+    };
     let fresh = path.with_extension(format!("{}.new", std::process::id()));
-    let mut file = match std::fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(&fresh) {
-        Err(error) if error.kind() == ErrorKind::AlreadyExists => {
-            std::fs::remove_file(&fresh).map_err(failed)?;
-            std::fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(&fresh)
+    let mut file =
+        match std::fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(&fresh) {
+            Err(error) if error.kind() == ErrorKind::AlreadyExists => {
+                std::fs::remove_file(&fresh).map_err(failed)?;
+                std::fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(&fresh)
+            }
+            opened => opened,
         }
-        opened => opened,
-    }
-    .map_err(failed)?;
+        .map_err(failed)?;
     file.write_all(bytes).and_then(|()| file.sync_all()).map_err(failed)?;
     std::fs::rename(&fresh, &path).map_err(failed)
 }

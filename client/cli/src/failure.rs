@@ -92,7 +92,11 @@ impl Failure {
 impl From<io::Error> for Failure {
     fn from(error: io::Error) -> Self {
         // A reader that went away ends us as SIGPIPE would.
-        if error.kind() == io::ErrorKind::BrokenPipe { Self::Exit(141) } else { Self::Plain(io_text(&error)) }
+        if error.kind() == io::ErrorKind::BrokenPipe {
+            Self::Exit(141)
+        } else {
+            Self::Plain(io_text(&error))
+        }
     }
 }
 
@@ -105,12 +109,18 @@ impl From<serde_json::Error> for Failure {
 fn engine_text(error: &ClientError) -> String {
     match error {
         ClientError::Status { message, .. } => format!("Error response from daemon: {message}"),
-        ClientError::Connect { host, source } if source.kind() == io::ErrorKind::PermissionDenied => {
-            format!("permission denied while trying to connect to the Docker daemon socket at {host}")
+        ClientError::Connect { host, source }
+            if source.kind() == io::ErrorKind::PermissionDenied =>
+        {
+            format!(
+                "permission denied while trying to connect to the Docker daemon socket at {host}"
+            )
         }
         ClientError::Connect { host, source } => match source.kind() {
             io::ErrorKind::NotFound | io::ErrorKind::ConnectionRefused => {
-                format!("Cannot connect to the Docker daemon at {host}. Is the docker daemon running?")
+                format!(
+                    "Cannot connect to the Docker daemon at {host}. Is the docker daemon running?"
+                )
             }
             _ => format!("error during connect: {host}: {}", io_text(source)),
         },

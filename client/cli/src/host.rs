@@ -36,14 +36,24 @@ pub(crate) fn context_name(globals: &Globals, config: &Config) -> String {
 
 /// The endpoint of the context in use.
 pub(crate) fn endpoint(globals: &Globals, config: &Config) -> Result<Endpoint, Failure> {
-    let broken = |text: String| Failure::Plain(format!("Failed to initialize: unable to resolve docker endpoint: {text}"));
+    let broken = |text: String| {
+        Failure::Plain(format!("Failed to initialize: unable to resolve docker endpoint: {text}"))
+    };
     if globals.context.is_some() && !globals.hosts.is_empty() {
-        return Err(Failure::Plain("conflicting options: cannot specify both --host and --context".into()));
+        return Err(Failure::Plain(
+            "conflicting options: cannot specify both --host and --context".into(),
+        ));
     }
     let name = context_name(globals, config);
-    let endpoint = if name == "default" { default_endpoint(globals, config) } else { context_endpoint(config, &name) };
+    let endpoint = if name == "default" {
+        default_endpoint(globals, config)
+    } else {
+        context_endpoint(config, &name)
+    };
     endpoint.map_err(|error| match error {
-        Failure::Engine(error @ (ClientError::Protocol(_) | ClientError::Address(_))) => broken(error.to_string()),
+        Failure::Engine(error @ (ClientError::Protocol(_) | ClientError::Address(_))) => {
+            broken(error.to_string())
+        }
         Failure::Plain(text) => broken(text),
         other => other,
     })
@@ -62,7 +72,8 @@ fn default_endpoint(globals: &Globals, config: &Config) -> Result<Endpoint, Fail
     let host = default_host(globals)?;
     let verify = globals.tls_verify.unwrap_or_else(|| variable("DOCKER_TLS_VERIFY").is_some());
     let tls = (verify || globals.tls || variable("DOCKER_TLS").is_some()).then(|| {
-        let directory = variable("DOCKER_CERT_PATH").map_or_else(|| config.directory.clone(), PathBuf::from);
+        let directory =
+            variable("DOCKER_CERT_PATH").map_or_else(|| config.directory.clone(), PathBuf::from);
         let file = |given: &Option<String>, name: &str| {
             let path = given.as_ref().map_or_else(|| directory.join(name), PathBuf::from);
             (given.is_some() || path.exists()).then_some(path)
@@ -95,10 +106,14 @@ pub(crate) fn context_meta(config: &Config, name: &str) -> Result<Value, Failure
     let path = context_file(config, name);
     let bytes = std::fs::read(&path).map_err(|error| {
         let cause = crate::failure::io_text(&error);
-        Failure::Plain(format!("context \"{name}\": context not found: open {}: {cause}", path.display()))
+        Failure::Plain(format!(
+            "context \"{name}\": context not found: open {}: {cause}",
+            path.display()
+        ))
     })?;
-    serde_json::from_slice(&bytes)
-        .map_err(|error| Failure::Plain(format!("context \"{name}\": parse {}: {error}", path.display())))
+    serde_json::from_slice(&bytes).map_err(|error| {
+        Failure::Plain(format!("context \"{name}\": parse {}: {error}", path.display()))
+    })
 }
 
 fn context_endpoint(config: &Config, name: &str) -> Result<Endpoint, Failure> {
@@ -112,6 +127,11 @@ fn context_endpoint(config: &Config, name: &str) -> Result<Endpoint, Failure> {
 
 fn context_tls(directory: &Path, skip: bool) -> Option<TlsFiles> {
     let file = |name: &str| Some(directory.join(name)).filter(|path| path.exists());
-    let files = TlsFiles { ca: file("ca.pem"), cert: file("cert.pem"), key: file("key.pem"), verify: !skip };
+    let files = TlsFiles {
+        ca: file("ca.pem"),
+        cert: file("cert.pem"),
+        key: file("key.pem"),
+        verify: !skip,
+    };
     (skip || files.ca.is_some() || files.cert.is_some()).then_some(files)
 }

@@ -29,7 +29,8 @@ pub fn main(arguments: Vec<OsString>) -> ExitCode {
         Some(name) if name == "docker" => "docker",
         _ => "coffer",
     };
-    let mut place = Place { program, path: program.to_owned(), usage: "[OPTIONS] COMMAND [ARG...]" };
+    let mut place =
+        Place { program, path: program.to_owned(), usage: "[OPTIONS] COMMAND [ARG...]" };
     match dispatch(arguments, &mut place) {
         Ok(()) => ExitCode::SUCCESS,
         Err(failure) => {
@@ -111,10 +112,14 @@ fn command(words: Vec<String>, globals: Globals, place: &mut Place) -> Result<()
     place.path = format!("{} {group}", place.program);
     place.usage = "COMMAND";
     match words.get(1).map(String::as_str) {
-        None | Some("--help") => Ok(output::bytes(tree::group(place.program, group, about).as_bytes())?),
+        None | Some("--help") => {
+            Ok(output::bytes(tree::group(place.program, group, about).as_bytes())?)
+        }
         Some(word) if word.starts_with('-') => Err(unknown_flag(word)),
         Some(word) => {
-            let named = |spec: &&Spec| spec.group == *group && (spec.name == word || spec.aliases.contains(&word));
+            let named = |spec: &&Spec| {
+                spec.group == *group && (spec.name == word || spec.aliases.contains(&word))
+            };
             let Some(spec) = TABLE.iter().find(named) else {
                 let path = &place.path;
                 return Err(Failure::Plain(format!(
@@ -135,14 +140,21 @@ fn help(words: &[String], place: &Place) -> Result<(), Failure> {
         _ => TABLE.iter().find(|spec| spec.top == word),
     };
     let text = match (spec, GROUPS.iter().find(|(name, _)| *name == word)) {
-        (Some(spec), _) => tree::help(place.program, spec, &format!("{} {}", place.program, words.join(" "))),
+        (Some(spec), _) => {
+            tree::help(place.program, spec, &format!("{} {}", place.program, words.join(" ")))
+        }
         (None, Some((group, about))) => tree::group(place.program, group, about),
         (None, None) => tree::overview(place.program),
     };
     Ok(output::bytes(text.as_bytes())?)
 }
 
-fn one(spec: &'static Spec, words: &[String], globals: Globals, place: &mut Place) -> Result<(), Failure> {
+fn one(
+    spec: &'static Spec,
+    words: &[String],
+    globals: Globals,
+    place: &mut Place,
+) -> Result<(), Failure> {
     place.usage = spec.usage;
     let words = words::sorted(spec, words)?;
     let line = std::iter::once(place.path.clone()).chain(words).collect();
@@ -166,8 +178,12 @@ fn one(spec: &'static Spec, words: &[String], globals: Globals, place: &mut Plac
 fn name_flag(failure: Failure, spec: &Spec) -> Failure {
     match failure {
         Failure::Flag { flag, value, reason } => {
-            let short = (spec.flags)().iter().find(|arg| arg.get_long() == Some(&flag)).and_then(clap::Arg::get_short);
-            let flag = short.map_or_else(|| format!("--{flag}"), |short| format!("-{short}, --{flag}"));
+            let short = (spec.flags)()
+                .iter()
+                .find(|arg| arg.get_long() == Some(&flag))
+                .and_then(clap::Arg::get_short);
+            let flag =
+                short.map_or_else(|| format!("--{flag}"), |short| format!("-{short}, --{flag}"));
             Failure::Flag { flag, value, reason }
         }
         other => other,
@@ -192,9 +208,15 @@ fn check_arity(spec: &Spec, count: usize, place: &Place) -> Result<(), Failure> 
     let plural = |count: usize| if count == 1 { "argument" } else { "arguments" };
     let (wrong, hint) = match spec.arity {
         Arity::Exact(0) if count > 0 => ("accepts no arguments".to_owned(), "Run"),
-        Arity::Exact(wanted) if count != wanted => (format!("requires {wanted} {}", plural(wanted)), "Run"),
-        Arity::Min(wanted) if count < wanted => (format!("requires at least {wanted} {}", plural(wanted)), "See"),
-        Arity::Max(wanted) if count > wanted => (format!("requires at most {wanted} {}", plural(wanted)), "Run"),
+        Arity::Exact(wanted) if count != wanted => {
+            (format!("requires {wanted} {}", plural(wanted)), "Run")
+        }
+        Arity::Min(wanted) if count < wanted => {
+            (format!("requires at least {wanted} {}", plural(wanted)), "See")
+        }
+        Arity::Max(wanted) if count > wanted => {
+            (format!("requires at most {wanted} {}", plural(wanted)), "Run")
+        }
         Arity::Range(low, high) if count < low || count > high => {
             (format!("requires at least {low} and at most {high} {}", plural(high)), "Run")
         }
@@ -217,11 +239,13 @@ fn syntax(error: &Error) -> Failure {
         _ => String::new(),
     };
     let argument = text(ContextKind::InvalidArg);
-    let long = argument.split_whitespace().next().unwrap_or_default().trim_end_matches(',').to_owned();
+    let long =
+        argument.split_whitespace().next().unwrap_or_default().trim_end_matches(',').to_owned();
     match error.kind() {
         ErrorKind::UnknownArgument => unknown_flag(&long),
         ErrorKind::InvalidValue | ErrorKind::WrongNumberOfValues | ErrorKind::TooFewValues => {
-            let long = argument.split_whitespace().find(|word| word.starts_with("--")).unwrap_or(&long);
+            let long =
+                argument.split_whitespace().find(|word| word.starts_with("--")).unwrap_or(&long);
             Failure::Syntax(format!("flag needs an argument: {long}"))
         }
         _ => Failure::Syntax(error.to_string().lines().next().unwrap_or_default().to_owned()),
@@ -230,7 +254,10 @@ fn syntax(error: &Error) -> Failure {
 
 pub(crate) fn unknown_flag(word: &str) -> Failure {
     if word.starts_with("--") {
-        return Failure::Syntax(format!("unknown flag: {}", word.split('=').next().unwrap_or_default()));
+        return Failure::Syntax(format!(
+            "unknown flag: {}",
+            word.split('=').next().unwrap_or_default()
+        ));
     }
     let short = word.chars().nth(1).unwrap_or('-');
     Failure::Syntax(format!("unknown shorthand flag: '{short}' in {word}"))

@@ -58,7 +58,9 @@ impl Session {
     pub(crate) fn new(globals: Globals, program: &'static str) -> Result<Self, Failure> {
         let directory = globals.config.clone().map(PathBuf::from);
         let directory = directory.or_else(|| host::variable("DOCKER_CONFIG").map(PathBuf::from));
-        let directory = directory.unwrap_or_else(|| PathBuf::from(host::variable("HOME").unwrap_or_default()).join(".docker"));
+        let directory = directory.unwrap_or_else(|| {
+            PathBuf::from(host::variable("HOME").unwrap_or_default()).join(".docker")
+        });
         Ok(Self { config: Config::read(directory), globals, program })
     }
 
@@ -81,7 +83,8 @@ impl Session {
     }
 
     fn pinned_version(&self) -> Option<String> {
-        host::variable("DOCKER_API_VERSION").map(|version| version.trim_start_matches('v').to_owned())
+        host::variable("DOCKER_API_VERSION")
+            .map(|version| version.trim_start_matches('v').to_owned())
     }
 
     /// The format that the configuration gives to a kind of list; empty if none.
@@ -94,6 +97,8 @@ fn custom_headers() -> Vec<(String, String)> {
     let text = host::variable("DOCKER_CUSTOM_HEADERS").unwrap_or_default();
     crate::parse::csv::fields(&text)
         .iter()
-        .filter_map(|field| field.split_once('=').map(|(name, value)| (name.to_owned(), value.to_owned())))
+        .filter_map(|field| {
+            field.split_once('=').map(|(name, value)| (name.to_owned(), value.to_owned()))
+        })
         .collect()
 }

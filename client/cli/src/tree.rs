@@ -16,14 +16,39 @@ pub(crate) fn title(program: &str) -> &'static str {
 /// The flags before the command.
 pub(crate) fn global_flags() -> Vec<Arg> {
     vec![
-        value("config", None, "string", "Directory of the client's configuration (default \"~/.docker\")"),
-        value("context", 'c', "string", "Name of the context to use (overrides DOCKER_HOST and the context set with \"context use\")"),
+        value(
+            "config",
+            None,
+            "string",
+            "Directory of the client's configuration (default \"~/.docker\")",
+        ),
+        value(
+            "context",
+            'c',
+            "string",
+            "Name of the context to use (overrides DOCKER_HOST and the context set with \"context use\")",
+        ),
         switch("debug", 'D', "Enable debug mode"),
         list("host", 'H', "Daemon socket to connect to"),
-        value("log-level", 'l', "string", "Set the logging level (\"debug\", \"info\", \"warn\", \"error\", \"fatal\") (default \"info\")"),
+        value(
+            "log-level",
+            'l',
+            "string",
+            "Set the logging level (\"debug\", \"info\", \"warn\", \"error\", \"fatal\") (default \"info\")",
+        ),
         switch("tls", None, "Use TLS; implied by --tlsverify"),
-        value("tlscacert", None, "string", "Trust certs signed only by this CA (default \"~/.docker/ca.pem\")"),
-        value("tlscert", None, "string", "Path to TLS certificate file (default \"~/.docker/cert.pem\")"),
+        value(
+            "tlscacert",
+            None,
+            "string",
+            "Trust certs signed only by this CA (default \"~/.docker/ca.pem\")",
+        ),
+        value(
+            "tlscert",
+            None,
+            "string",
+            "Path to TLS certificate file (default \"~/.docker/cert.pem\")",
+        ),
         value("tlskey", None, "string", "Path to TLS key file (default \"~/.docker/key.pem\")"),
         switch("tlsverify", None, "Use TLS and verify the remote"),
         switch("version", 'v', "Print version information and quit"),
@@ -52,10 +77,13 @@ pub(crate) fn leaf(spec: &Spec) -> Command {
 
 /// The whole tree, for completion scripts and man pages.
 pub(crate) fn whole(program: &'static str) -> Command {
-    let tops = TABLE.iter().filter(|spec| !spec.top.is_empty()).map(|spec| leaf(spec).name(spec.top));
+    let tops =
+        TABLE.iter().filter(|spec| !spec.top.is_empty()).map(|spec| leaf(spec).name(spec.top));
     let groups = GROUPS.iter().map(|(group, about)| {
         let members = TABLE.iter().filter(|spec| spec.group == *group);
-        bare(group).about(*about).subcommands(members.map(|spec| leaf(spec).visible_aliases(spec.aliases.iter().copied())))
+        bare(group).about(*about).subcommands(
+            members.map(|spec| leaf(spec).visible_aliases(spec.aliases.iter().copied())),
+        )
     });
     bare(program)
         .about("Runs and manages containers and images")
@@ -66,8 +94,10 @@ pub(crate) fn whole(program: &'static str) -> Command {
 
 /// The help of the program.
 pub(crate) fn overview(program: &str) -> String {
-    let mut text = format!("Usage:  {program} [OPTIONS] COMMAND\n\nRuns and manages containers and images\n");
-    let tops: Vec<&Spec> = TABLE.iter().filter(|spec| !spec.top.is_empty() && !spec.hidden).collect();
+    let mut text =
+        format!("Usage:  {program} [OPTIONS] COMMAND\n\nRuns and manages containers and images\n");
+    let tops: Vec<&Spec> =
+        TABLE.iter().filter(|spec| !spec.top.is_empty() && !spec.hidden).collect();
     let rows = |frequent: bool| {
         let mut rows: Vec<(&str, &str)> = tops
             .iter()
@@ -97,7 +127,10 @@ pub(crate) fn group(program: &str, group: &str, about: &str) -> String {
         .collect();
     rows.sort_unstable();
     section(&mut text, "Commands", &rows);
-    let _ = writeln!(text, "\nRun '{program} {group} COMMAND --help' for more information on a command.");
+    let _ = writeln!(
+        text,
+        "\nRun '{program} {group} COMMAND --help' for more information on a command."
+    );
     text
 }
 
@@ -113,7 +146,11 @@ pub(crate) fn help(program: &str, spec: &Spec, path: &str) -> String {
     let mut text = format!("Usage:  {path} {}\n\n{}\n", spec.usage, spec.about);
     let mut names: Vec<String> = Vec::new();
     if !spec.group.is_empty() {
-        names.extend(std::iter::once(&spec.name).chain(spec.aliases).map(|name| format!("{program} {} {name}", spec.group)));
+        names.extend(
+            std::iter::once(&spec.name)
+                .chain(spec.aliases)
+                .map(|name| format!("{program} {} {name}", spec.group)),
+        );
         names.extend((!spec.top.is_empty()).then(|| format!("{program} {}", spec.top)));
     }
     if names.len() > 1 {
@@ -130,8 +167,13 @@ pub(crate) fn help(program: &str, spec: &Spec, path: &str) -> String {
 
 fn options(text: &mut String, flags: &[Arg]) {
     let left = |arg: &Arg| {
-        let short = arg.get_short().map_or_else(|| "    ".to_owned(), |short| format!("-{short}, "));
-        let kind = if arg.is_require_equals_set() { None } else { arg.get_value_names().and_then(<[_]>::first) };
+        let short =
+            arg.get_short().map_or_else(|| "    ".to_owned(), |short| format!("-{short}, "));
+        let kind = if arg.is_require_equals_set() {
+            None
+        } else {
+            arg.get_value_names().and_then(<[_]>::first)
+        };
         let kind = kind.map_or_else(String::new, |kind| format!(" {kind}"));
         format!("  {short}--{}{kind}", arg.get_id())
     };

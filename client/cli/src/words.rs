@@ -45,13 +45,15 @@ fn long_flag<'a>(
 ) -> Result<Vec<String>, Failure> {
     let name = long.split('=').next().unwrap_or_default();
     let named = |flag: &&Arg| {
-        flag.get_id().as_str() == name || flag.get_all_aliases().is_some_and(|aliases| aliases.contains(&name))
+        flag.get_id().as_str() == name
+            || flag.get_all_aliases().is_some_and(|aliases| aliases.contains(&name))
     };
     let flag = flags.iter().find(named).ok_or_else(|| unknown_flag(word))?;
     if is_switch(flag) || long.contains('=') {
         return Ok(vec![word.to_owned()]);
     }
-    let value = words.next().ok_or_else(|| Failure::Syntax(format!("flag needs an argument: {word}")))?;
+    let value =
+        words.next().ok_or_else(|| Failure::Syntax(format!("flag needs an argument: {word}")))?;
     Ok(vec![format!("{word}={value}")])
 }
 
@@ -81,7 +83,8 @@ fn short_flags<'a>(
                 break;
             }
             (false, None) => {
-                let missing = || Failure::Syntax(format!("flag needs an argument: '{letter}' in {word}"));
+                let missing =
+                    || Failure::Syntax(format!("flag needs an argument: '{letter}' in {word}"));
                 out.push(format!("--{name}={}", words.next().ok_or_else(missing)?));
             }
         }
@@ -103,8 +106,14 @@ mod tests {
 
     #[test]
     fn values_may_be_attached_and_letters_joined() {
-        assert_eq!(run(&["-itp80:80", "-e", "-x", "i"]).unwrap(), "--interactive --tty --publish=80:80 --env=-x -- i");
-        assert_eq!(run(&["-i=false", "-m=1g", "--rm", "i"]).unwrap(), "--interactive=false --memory=1g --rm -- i");
+        assert_eq!(
+            run(&["-itp80:80", "-e", "-x", "i"]).unwrap(),
+            "--interactive --tty --publish=80:80 --env=-x -- i"
+        );
+        assert_eq!(
+            run(&["-i=false", "-m=1g", "--rm", "i"]).unwrap(),
+            "--interactive=false --memory=1g --rm -- i"
+        );
     }
 
     #[test]

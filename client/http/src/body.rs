@@ -25,7 +25,9 @@ impl Framing {
         if method == "HEAD" || head.status == 204 || head.status == 304 || head.status < 200 {
             return Self::Done;
         }
-        let chunked = head.header("transfer-encoding").is_some_and(|value| value.eq_ignore_ascii_case("chunked"));
+        let chunked = head
+            .header("transfer-encoding")
+            .is_some_and(|value| value.eq_ignore_ascii_case("chunked"));
         if chunked {
             return Self::Chunked(None);
         }
@@ -102,7 +104,10 @@ async fn line(wire: &mut Wire) -> io::Result<String> {
             return Ok(String::from_utf8_lossy(&bytes).trim_end().to_owned());
         }
         if wire.buffer.len() > LINE_LIMIT {
-            return Err(io::Error::new(io::ErrorKind::InvalidData, "the line before a chunk is longer than 4 KiB"));
+            return Err(io::Error::new(
+                io::ErrorKind::InvalidData,
+                "the line before a chunk is longer than 4 KiB",
+            ));
         }
         if wire.fill().await? == 0 {
             return Err(io::ErrorKind::UnexpectedEof.into());

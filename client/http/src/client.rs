@@ -133,7 +133,11 @@ impl Client {
     ///
     /// # Errors
     /// Those of [`Client::send`], and an engine that does not upgrade.
-    pub async fn upgrade(&self, request: Request, protocol: &str) -> Result<crate::Hijacked, ClientError> {
+    pub async fn upgrade(
+        &self,
+        request: Request,
+        protocol: &str,
+    ) -> Result<crate::Hijacked, ClientError> {
         let request = request.header("Connection", "Upgrade").header("Upgrade", protocol);
         let response = self.send(request).await?;
         if response.status() != 101 {
@@ -154,13 +158,17 @@ impl Client {
 
     async fn refused(&self, response: Response) -> ClientError {
         let status = response.status();
-        let json = response.header("content-type").is_some_and(|kind| kind.starts_with("application/json"));
+        let json = response
+            .header("content-type")
+            .is_some_and(|kind| kind.starts_with("application/json"));
         let body = response.bytes().await.unwrap_or_default();
         let text = String::from_utf8_lossy(&body).trim().to_owned();
         let message = match serde_json::from_slice::<ErrorBody>(&body) {
             Ok(error) if json && !error.message.is_empty() => error.message.trim().to_owned(),
             _ if text.is_empty() => {
-                format!("request returned {status} for API route and version, check if the server supports the requested API version")
+                format!(
+                    "request returned {status} for API route and version, check if the server supports the requested API version"
+                )
             }
             _ => text,
         };
@@ -179,7 +187,8 @@ impl Client {
                 (wire, Vec::new())
             }
             RequestBody::Bytes { kind, bytes } => {
-                let _ = write!(head, "Content-Type: {kind}\r\nContent-Length: {}\r\n\r\n", bytes.len());
+                let _ =
+                    write!(head, "Content-Type: {kind}\r\nContent-Length: {}\r\n\r\n", bytes.len());
                 let mut all = head.into_bytes();
                 all.extend_from_slice(&bytes);
                 (self.connection().await?, all)
@@ -213,7 +222,8 @@ impl Client {
 
     fn write_headers(&self, head: &mut String, headers: &[(String, String)]) {
         let _ = write!(head, "Host: {}\r\n", self.endpoint.host_header());
-        let agent = concat!("User-Agent: Docker-Client/", env!("CARGO_PKG_VERSION"), " (linux)\r\n");
+        let agent =
+            concat!("User-Agent: Docker-Client/", env!("CARGO_PKG_VERSION"), " (linux)\r\n");
         head.push_str(agent);
         for (name, value) in self.headers.iter().chain(headers) {
             // A line break would start another header.
@@ -231,7 +241,11 @@ impl Client {
     }
 
     /// Sends head and body in a task of its own: the engine may answer before it has read everything.
-    async fn upload(&self, head: String, source: Box<dyn AsyncRead + Send + Unpin>) -> Result<Wire, ClientError> {
+    async fn upload(
+        &self,
+        head: String,
+        source: Box<dyn AsyncRead + Send + Unpin>,
+    ) -> Result<Wire, ClientError> {
         let (read, write) = tokio::io::split(connect(&self.endpoint).await?);
         tokio::spawn(async move {
             // A failure to send shows as the answer, or as its absence.
@@ -260,6 +274,8 @@ async fn send_chunks(
 }
 
 fn compare(left: &str, right: &str) -> std::cmp::Ordering {
-    let numbers = |text: &str| text.split('.').map(|part| part.parse::<u32>().unwrap_or(0)).collect::<Vec<_>>();
+    let numbers = |text: &str| {
+        text.split('.').map(|part| part.parse::<u32>().unwrap_or(0)).collect::<Vec<_>>()
+    };
     numbers(left).cmp(&numbers(right))
 }

@@ -56,7 +56,11 @@ impl Endpoint {
     pub fn parse(text: &str, tls: Option<TlsFiles>) -> Result<Self, ClientError> {
         let (protocol, rest) = text.split_once("://").unwrap_or(("tcp", text));
         let address = match protocol {
-            "unix" => Address::Unix(PathBuf::from(if rest.is_empty() { "/var/run/docker.sock" } else { rest })),
+            "unix" => Address::Unix(PathBuf::from(if rest.is_empty() {
+                "/var/run/docker.sock"
+            } else {
+                rest
+            })),
             "tcp" | "http" | "https" => Address::Tcp(tcp_address(rest, tls.is_some())?),
             "ssh" => ssh_address(text, rest)?,
             _ => return Err(ClientError::Protocol(text.to_owned())),
@@ -95,7 +99,9 @@ fn tcp_address(rest: &str, tls: bool) -> Result<String, ClientError> {
 fn ssh_address(text: &str, rest: &str) -> Result<Address, ClientError> {
     let refuse = || ClientError::Address(text.to_owned());
     let (authority, path) = match rest.split_once('/') {
-        Some((authority, path)) => (authority, Some(format!("/{path}")).filter(|path| path.len() > 1)),
+        Some((authority, path)) => {
+            (authority, Some(format!("/{path}")).filter(|path| path.len() > 1))
+        }
         None => (rest, None),
     };
     let (user, machine) = match authority.split_once('@') {
@@ -110,7 +116,10 @@ fn ssh_address(text: &str, rest: &str) -> Result<Address, ClientError> {
         None => (machine, None),
     };
     // A name that starts with a dash would be an option of ssh.
-    if host.is_empty() || host.starts_with('-') || user.as_deref().is_some_and(|user| user.starts_with('-')) {
+    if host.is_empty()
+        || host.starts_with('-')
+        || user.as_deref().is_some_and(|user| user.starts_with('-'))
+    {
         return Err(refuse());
     }
     Ok(Address::Ssh { user, host: host.to_owned(), port, path })

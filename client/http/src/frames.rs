@@ -88,7 +88,8 @@ mod tests {
     #![expect(clippy::unwrap_used, reason = "tests")]
     use super::*;
 
-    const STREAM: &[u8] = b"\x01\0\0\0\0\0\0\x02ab\x02\0\0\0\0\0\0\x01c\x01\0\0\0\0\0\0\0\x01\0\0\0\0\0\0\x01d";
+    const STREAM: &[u8] =
+        b"\x01\0\0\0\0\0\0\x02ab\x02\0\0\0\0\0\0\x01c\x01\0\0\0\0\0\0\0\x01\0\0\0\0\0\0\x01d";
 
     fn joined(pieces: &[&[u8]]) -> (Vec<u8>, Vec<u8>) {
         let (mut output, mut error) = (Vec::new(), Vec::new());
@@ -115,7 +116,9 @@ mod tests {
 
     #[test]
     fn a_system_error_ends_the_stream_with_its_text() {
-        let error = Demultiplexer::default().push(Bytes::from_static(b"\x03\0\0\0\0\0\0\x04oops")).unwrap_err();
+        let error = Demultiplexer::default()
+            .push(Bytes::from_static(b"\x03\0\0\0\0\0\0\x04oops"))
+            .unwrap_err();
         assert_eq!(error.to_string(), "error from daemon in stream: oops");
     }
 }

@@ -33,7 +33,10 @@ impl Objects {
             }
             if self.buffer.len() > OBJECT_LIMIT {
                 let host = self.response.host.clone();
-                return Err(ClientError::Malformed { host, reason: "an object is larger than 64 MiB".into() });
+                return Err(ClientError::Malformed {
+                    host,
+                    reason: "an object is larger than 64 MiB".into(),
+                });
             }
             match self.response.chunk().await? {
                 Some(piece) => self.buffer.extend_from_slice(&piece),
@@ -101,6 +104,6 @@ mod tests {
         let text = b"\r\n{\"a\":\"}\\\"{\",\"b\":{}}\n{";
         let mut scanner = Scanner::default();
         assert_eq!(scanner.scan(&text[..9]), None);
-        assert_eq!(scanner.scan(text), Some((2, 22)));
+        assert_eq!(scanner.scan(text), Some((2, 21)));
     }
 }

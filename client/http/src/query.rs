@@ -62,7 +62,9 @@ pub fn escape_path(element: &str) -> String {
 fn escape(text: &mut String, value: &str, kept: &[u8]) {
     for byte in value.bytes() {
         match byte {
-            b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'-' | b'_' | b'.' | b'~' => text.push(char::from(byte)),
+            b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'-' | b'_' | b'.' | b'~' => {
+                text.push(char::from(byte))
+            }
             b' ' if kept == b" " => text.push('+'),
             _ if kept.contains(&byte) && byte != b' ' => text.push(char::from(byte)),
             _ => write!(text, "%{byte:02X}").expect("a String takes everything"),

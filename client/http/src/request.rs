@@ -46,7 +46,13 @@ pub struct Request {
 
 impl Request {
     fn new(method: &'static str, path: impl Into<String>) -> Self {
-        Self { method, path: path.into(), query: Query::new(), headers: Vec::new(), body: RequestBody::Empty }
+        Self {
+            method,
+            path: path.into(),
+            query: Query::new(),
+            headers: Vec::new(),
+            body: RequestBody::Empty,
+        }
     }
 
     /// GET.

@@ -1,11 +1,11 @@
 //! An answer whose body is read piece by piece.
 
+use crate::ClientError;
 use crate::body::Framing;
 use crate::client::Idle;
 use crate::hijack::Hijacked;
 use crate::objects::Objects;
 use crate::wire::{Head, Wire};
-use crate::ClientError;
 use bytes::Bytes;
 use serde::de::DeserializeOwned;
 use std::io;
@@ -54,7 +54,8 @@ impl Response {
 
     /// Gives the connection back if the body is at its end.
     pub(crate) fn release(&mut self) {
-        let close = self.header("connection").is_some_and(|value| value.eq_ignore_ascii_case("close"));
+        let close =
+            self.header("connection").is_some_and(|value| value.eq_ignore_ascii_case("close"));
         if self.framing == Framing::Done
             && !close
             && let Some(wire) = self.wire.take()
@@ -101,7 +102,10 @@ impl Response {
         let kind = self.header("content-type").unwrap_or_default().to_owned();
         match self.wire {
             Some(wire) => Ok(Hijacked::new(wire, kind)),
-            None => Err(ClientError::Malformed { host: self.host, reason: "the connection was not upgraded".into() }),
+            None => Err(ClientError::Malformed {
+                host: self.host,
+                reason: "the connection was not upgraded".into(),
+            }),
         }
     }
 }

@@ -16,7 +16,12 @@ pub(crate) struct Stdio2 {
 }
 
 /// Starts ssh. Its own errors go to our standard error, where the user can read them and type a passphrase.
-pub(crate) fn dial(user: Option<&str>, host: &str, port: Option<u16>, path: Option<&str>) -> io::Result<Stdio2> {
+pub(crate) fn dial(
+    user: Option<&str>,
+    host: &str,
+    port: Option<u16>,
+    path: Option<&str>,
+) -> io::Result<Stdio2> {
     let mut command = Command::new("ssh");
     command.args(["-o", "ConnectTimeout=30", "-T"]);
     if let Some(user) = user {
@@ -30,7 +35,8 @@ pub(crate) fn dial(user: Option<&str>, host: &str, port: Option<u16>, path: Opti
         command.arg(format!("--host=unix://{path}"));
     }
     command.args(["system", "dial-stdio"]);
-    let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).kill_on_drop(true).spawn()?;
+    let mut child =
+        command.stdin(Stdio::piped()).stdout(Stdio::piped()).kill_on_drop(true).spawn()?;
     let closed = || io::Error::other("ssh has no standard input or output");
     Ok(Stdio2 {
         input: Some(child.stdin.take().ok_or_else(closed)?),
@@ -40,13 +46,21 @@ pub(crate) fn dial(user: Option<&str>, host: &str, port: Option<u16>, path: Opti
 }
 
 impl AsyncRead for Stdio2 {
-    fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
         Pin::new(&mut self.output).poll_read(cx, buf)
     }
 }
 
 impl AsyncWrite for Stdio2 {
-    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+    fn poll_write(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        bytes: &[u8],
+    ) -> Poll<io::Result<usize>> {
         match &mut self.input {
             Some(input) => Pin::new(input).poll_write(cx, bytes),
             None => Poll::Ready(Err(io::ErrorKind::BrokenPipe.into())),

@@ -26,7 +26,10 @@ pub(crate) struct Head {
 
 impl Head {
     pub(crate) fn header(&self, name: &str) -> Option<&str> {
-        self.headers.iter().find(|(key, _)| key.eq_ignore_ascii_case(name)).map(|(_, value)| value.as_str())
+        self.headers
+            .iter()
+            .find(|(key, _)| key.eq_ignore_ascii_case(name))
+            .map(|(_, value)| value.as_str())
     }
 }
 
@@ -52,7 +55,10 @@ impl Wire {
                 continue;
             }
             if self.buffer.len() > HEAD_LIMIT {
-                return Err(io::Error::new(io::ErrorKind::InvalidData, "the head is longer than 64 KiB"));
+                return Err(io::Error::new(
+                    io::ErrorKind::InvalidData,
+                    "the head is longer than 64 KiB",
+                ));
             }
             if self.fill().await? == 0 {
                 return Err(io::ErrorKind::UnexpectedEof.into());

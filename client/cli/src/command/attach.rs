@@ -30,9 +30,15 @@ pub(crate) async fn run(invocation: Invocation) -> Result<(), Failure> {
     let container = inspected(&client, &args[0]).await?;
     let state = &container["State"];
     let refusal = match () {
-        () if state["Running"] != true => Some("cannot attach to a stopped container, start it first"),
-        () if state["Paused"] == true => Some("cannot attach to a paused container, unpause it first"),
-        () if state["Restarting"] == true => Some("cannot attach to a restarting container, wait until it is running"),
+        () if state["Running"] != true => {
+            Some("cannot attach to a stopped container, start it first")
+        }
+        () if state["Paused"] == true => {
+            Some("cannot attach to a paused container, unpause it first")
+        }
+        () if state["Restarting"] == true => {
+            Some("cannot attach to a restarting container, wait until it is running")
+        }
         () => None,
     };
     if let Some(text) = refusal {
@@ -45,7 +51,9 @@ pub(crate) async fn run(invocation: Invocation) -> Result<(), Failure> {
         return Err(Failure::Plain("the input device is not a TTY".into()));
     }
     let id = container["Id"].as_str().unwrap_or(&args[0]).to_owned();
-    let keys = flags.text_of("detach-keys").map_or_else(|| session.configured("detachKeys"), str::to_owned);
+    let keys = flags
+        .text_of("detach-keys")
+        .map_or_else(|| session.configured("detachKeys"), str::to_owned);
     let streams = Streams { input, output: true, error: true };
     let attached = Attached::open(&client, &id, streams, tty, &keys).await?;
     let _signals = (flags.not_off("sig-proxy") && !tty).then(|| signals::forward(&client, &id));

@@ -11,7 +11,11 @@ pub(crate) async fn run(invocation: Invocation) -> Result<(), Failure> {
         "bash" => Shell::Bash,
         "zsh" => Shell::Zsh,
         "fish" => Shell::Fish,
-        other => return Err(Failure::Plain(format!("no completion for the shell {other}: it must be bash, zsh or fish"))),
+        other => {
+            return Err(Failure::Plain(format!(
+                "no completion for the shell {other}: it must be bash, zsh or fish"
+            )));
+        }
     };
     let program = invocation.session.program;
     let mut script = Vec::new();
@@ -21,7 +25,13 @@ pub(crate) async fn run(invocation: Invocation) -> Result<(), Failure> {
 
 pub(crate) async fn man(invocation: Invocation) -> Result<(), Failure> {
     let directory = Path::new(&invocation.args[0]);
-    let failed = |error: std::io::Error| Failure::Plain(format!("write the man pages into {}: {}", directory.display(), io_text(&error)));
+    let failed = |error: std::io::Error| {
+        Failure::Plain(format!(
+            "write the man pages into {}: {}",
+            directory.display(),
+            io_text(&error)
+        ))
+    };
     std::fs::create_dir_all(directory).map_err(failed)?;
     clap_mangen::generate_to(tree::whole(invocation.session.program), directory).map_err(failed)
 }

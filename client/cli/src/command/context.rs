@@ -14,7 +14,12 @@ use std::path::Path;
 
 pub(crate) fn list_flags() -> Vec<Arg> {
     vec![
-        value("format", None, "string", "Format output: 'table', 'table TEMPLATE', 'json', or a Go template"),
+        value(
+            "format",
+            None,
+            "string",
+            "Format output: 'table', 'table TEMPLATE', 'json', or a Go template",
+        ),
         switch("quiet", 'q', "Only show context names"),
     ]
 }
@@ -30,7 +35,8 @@ pub(crate) fn remove_flags() -> Vec<Arg> {
 pub(crate) fn create_flags() -> Vec<Arg> {
     vec![
         value("description", None, "string", "Description of the context"),
-        many("docker", None, "Set the docker endpoint: host=,ca=,cert=,key=,skip-tls-verify=").value_name("stringToString"),
+        many("docker", None, "Set the docker endpoint: host=,ca=,cert=,key=,skip-tls-verify=")
+            .value_name("stringToString"),
         value("from", None, "string", "Create context from a named context"),
     ]
 }
@@ -50,7 +56,9 @@ const KIND: Kind = Kind {
 fn names(session: &Session) -> Vec<Value> {
     let directory = session.config.directory.join("contexts/meta");
     let entries = std::fs::read_dir(directory).into_iter().flatten().flatten();
-    let metas = entries.filter_map(|entry| serde_json::from_slice(&std::fs::read(entry.path().join("meta.json")).ok()?).ok());
+    let metas = entries.filter_map(|entry| {
+        serde_json::from_slice(&std::fs::read(entry.path().join("meta.json")).ok()?).ok()
+    });
     let mut metas: Vec<Value> = metas.collect();
     metas.sort_by_key(|meta| meta["Name"].as_str().unwrap_or_default().to_owned());
     metas
@@ -91,7 +99,9 @@ pub(crate) async fn list(invocation: Invocation) -> Result<(), Failure> {
     let columns = ["Name", "Description", "DockerEndpoint", "Error"];
     listing::print(KIND, &format, &columns, flags.on("quiet").then_some("Name"), &rows)?;
     if host::variable("DOCKER_HOST").is_some() && format.is_empty() && !flags.on("quiet") {
-        output::complain("Warning: DOCKER_HOST environment variable overrides the active context. To use a context, either set the global --context flag, or unset DOCKER_HOST environment variable.");
+        output::complain(
+            "Warning: DOCKER_HOST environment variable overrides the active context. To use a context, either set the global --context flag, or unset DOCKER_HOST environment variable.",
+        );
     }
     Ok(())
 }
@@ -119,7 +129,11 @@ pub(crate) async fn select(invocation: Invocation) -> Result<(), Failure> {
 
 pub(crate) async fn inspect(invocation: Invocation) -> Result<(), Failure> {
     let Invocation { session, flags, args } = invocation;
-    let names = if args.is_empty() { vec![host::context_name(&session.globals, &session.config)] } else { args };
+    let names = if args.is_empty() {
+        vec![host::context_name(&session.globals, &session.config)]
+    } else {
+        args
+    };
     let mut show = Show::new(&flags.text("format"))?;
     let mut errors = Vec::new();
     for name in &names {
@@ -146,7 +160,9 @@ fn shown(session: &Session, name: &str) -> Result<String, Failure> {
         ));
     }
     let meta = host::context_meta(&session.config, name)?;
-    let folder = |kind: &str| session.config.directory.join("contexts").join(kind).join(host::context_digest(name));
+    let folder = |kind: &str| {
+        session.config.directory.join("contexts").join(kind).join(host::context_digest(name))
+    };
     let mut tls = Map::new();
     let files: Vec<Value> = ["ca.pem", "cert.pem", "key.pem"]
         .into_iter()
@@ -193,16 +209,21 @@ pub(crate) async fn create(invocation: Invocation) -> Result<(), Failure> {
     let (mut endpoint, mut files) = (json!({}), Vec::new());
     if let Some(from) = flags.text_of("from") {
         endpoint = match from {
-            "default" => json!({ "Host": host::default_host(&session.globals)?, "SkipTLSVerify": false }),
+            "default" => {
+                json!({ "Host": host::default_host(&session.globals)?, "SkipTLSVerify": false })
+            }
             other => host::context_meta(&session.config, other)?["Endpoints"]["docker"].clone(),
         };
     }
-    let fields: Vec<String> = flags.all("docker").iter().flat_map(|text| csv::fields(text)).collect();
+    let fields: Vec<String> =
+        flags.all("docker").iter().flat_map(|text| csv::fields(text)).collect();
     for field in fields {
         let (key, value) = field.split_once('=').unwrap_or((&field, ""));
         match key {
             "host" => endpoint["Host"] = json!(value),
-            "skip-tls-verify" => endpoint["SkipTLSVerify"] = json!(crate::arg::truth(value).unwrap_or(false)),
+            "skip-tls-verify" => {
+                endpoint["SkipTLSVerify"] = json!(crate::arg::truth(value).unwrap_or(false))
+            }
             "ca" | "cert" | "key" => files.push((format!("{key}.pem"), value.to_owned())),
             _ => return Err(Failure::Plain(format!("unrecognized config key: {key}"))),
         }
@@ -214,7 +235,9 @@ pub(crate) async fn create(invocation: Invocation) -> Result<(), Failure> {
         return Err(Failure::Plain("docker endpoint configuration is required".into()));
     }
     client_http::Endpoint::parse(endpoint["Host"].as_str().unwrap_or(host::DEFAULT_HOST), None)
-        .map_err(|error| Failure::Plain(format!("unable to create docker endpoint config: {error}")))?;
+        .map_err(|error| {
+            Failure::Plain(format!("unable to create docker endpoint config: {error}"))
+        })?;
     let mut metadata = Map::new();
     if let Some(description) = flags.text_of("description") {
         metadata.insert("Description".into(), json!(description));
@@ -223,9 +246,15 @@ pub(crate) async fn create(invocation: Invocation) -> Result<(), Failure> {
     let path = host::context_file(&session.config, name);
     folder(path.parent())?;
     for (file, source) in files {
-        let directory = session.config.directory.join("contexts/tls").join(host::context_digest(name)).join("docker");
+        let directory = session
+            .config
+            .directory
+            .join("contexts/tls")
+            .join(host::context_digest(name))
+            .join("docker");
         folder(Some(&directory))?;
-        let bytes = std::fs::read(&source).map_err(|error| Failure::Plain(format!("open {source}: {}", io_text(&error))))?;
+        let bytes = std::fs::read(&source)
+            .map_err(|error| Failure::Plain(format!("open {source}: {}", io_text(&error))))?;
         config::replace(&directory.join(file), &bytes)?;
     }
     config::replace(&path, meta.to_string().as_bytes())?;
@@ -253,7 +282,12 @@ pub(crate) async fn remove(invocation: Invocation) -> Result<(), Failure> {
     Failure::unless_empty(errors)
 }
 
-fn remove_one(session: &mut Session, name: &str, current: bool, force: bool) -> Result<(), Failure> {
+fn remove_one(
+    session: &mut Session,
+    name: &str,
+    current: bool,
+    force: bool,
+) -> Result<(), Failure> {
     if name == "default" {
         return Err(Failure::Plain("context \"default\" cannot be removed".into()));
     }
@@ -263,15 +297,22 @@ fn remove_one(session: &mut Session, name: &str, current: bool, force: bool) -> 
     }
     if current {
         if !force {
-            return Err(Failure::Plain(format!("context \"{name}\" is in use, set -f flag to force remove")));
+            return Err(Failure::Plain(format!(
+                "context \"{name}\" is in use, set -f flag to force remove"
+            )));
         }
         session.config.save_context("default")?;
     }
     for kind in ["meta", "tls"] {
-        let directory = session.config.directory.join("contexts").join(kind).join(host::context_digest(name));
+        let directory =
+            session.config.directory.join("contexts").join(kind).join(host::context_digest(name));
         match std::fs::remove_dir_all(&directory) {
             Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
-                return Err(Failure::Plain(format!("remove {}: {}", directory.display(), io_text(&error))));
+                return Err(Failure::Plain(format!(
+                    "remove {}: {}",
+                    directory.display(),
+                    io_text(&error)
+                )));
             }
             _ => {}
         }

@@ -59,7 +59,9 @@ pub(crate) async fn run(invocation: Invocation) -> Result<(), Failure> {
         return Err(Failure::Plain("destination can not be empty".into()));
     }
     match (&source.container, &target.container) {
-        (Some(_), Some(_)) => Err(Failure::Plain("copying between containers is not supported".into())),
+        (Some(_), Some(_)) => {
+            Err(Failure::Plain("copying between containers is not supported".into()))
+        }
         (None, None) => Err(Failure::Plain("must specify at least one container source".into())),
         (Some(container), None) => {
             let client = session.client().await?;
@@ -93,7 +95,8 @@ fn decoded(header: Option<&str>) -> Result<Stat, Failure> {
 
 async fn stat(client: &Client, container: &str, path: &str) -> Result<Stat, Failure> {
     let query = Query::new().with("path", path);
-    let response = client.send(Request::head(container_path(container, "/archive")).query(query)).await;
+    let response =
+        client.send(Request::head(container_path(container, "/archive")).query(query)).await;
     let response = response.map_err(|error| named_head(error, container, path))?;
     decoded(response.header("x-docker-container-path-stat"))
 }
@@ -101,7 +104,12 @@ async fn stat(client: &Client, container: &str, path: &str) -> Result<Stat, Fail
 /// The answer of HEAD has no body, so no sentence either.
 fn named_head(error: client_http::ClientError, container: &str, path: &str) -> Failure {
     match error.status() {
-        Some(404) => Failure::Coded { code: 1, text: format!("Error response from daemon: Could not find the file {path} in container {container}") },
+        Some(404) => Failure::Coded {
+            code: 1,
+            text: format!(
+                "Error response from daemon: Could not find the file {path} in container {container}"
+            ),
+        },
         _ => Failure::Engine(error),
     }
 }
@@ -115,7 +123,13 @@ fn absolute(path: &str) -> String {
     if path.ends_with('/') && cleaned != "/" { format!("{cleaned}/") } else { cleaned }
 }
 
-async fn from_container(client: &Client, container: &str, source: &str, target: &str, flags: &Flags) -> Result<(), Failure> {
+async fn from_container(
+    client: &Client,
+    container: &str,
+    source: &str,
+    target: &str,
+    flags: &Flags,
+) -> Result<(), Failure> {
     let mut source = absolute(source);
     if flags.on("follow-link")
         && let Ok(found) = stat(client, container, &source).await
@@ -124,7 +138,8 @@ async fn from_container(client: &Client, container: &str, source: &str, target: 
         source = linked(&source, &found.link);
     }
     let query = Query::new().with("path", source.as_str());
-    let response = client.send(Request::get(container_path(container, "/archive")).query(query)).await?;
+    let response =
+        client.send(Request::get(container_path(container, "/archive")).query(query)).await?;
     let found = decoded(response.header("x-docker-container-path-stat"))?;
     if target == "-" {
         return crate::command::image_files::to_file(response, "").await;
@@ -150,22 +165,39 @@ fn place(source: &str, found: &Stat, target: &Path) -> Result<archive::Place, Fa
     if target.is_dir() {
         return Ok(archive::Place::Into(target.to_owned()));
     }
-    let missing = |path: &Path| Failure::Plain(format!("invalid output path: directory {:?} does not exist", path.display().to_string()));
+    let missing = |path: &Path| {
+        Failure::Plain(format!(
+            "invalid output path: directory {:?} does not exist",
+            path.display().to_string()
+        ))
+    };
     if target.exists() && is_directory {
         return Err(Failure::Plain("cannot copy directory".into()));
     }
     if slashed && !is_directory {
         return Err(Failure::Plain("no such directory".into()));
     }
-    let parent = target.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or_else(|| Path::new("."));
+    let parent = target
+        .parent()
+        .filter(|parent| !parent.as_os_str().is_empty())
+        .unwrap_or_else(|| Path::new("."));
     if !parent.is_dir() {
         return Err(missing(parent));
     }
     let content = source.ends_with("/.") || source == "/";
-    Ok(archive::Place::As { path: target.to_owned(), top: if content { String::new() } else { found.name.clone() } })
+    Ok(archive::Place::As {
+        path: target.to_owned(),
+        top: if content { String::new() } else { found.name.clone() },
+    })
 }
 
-async fn into_container(client: &Client, container: &str, source: &str, target: &str, flags: &Flags) -> Result<(), Failure> {
+async fn into_container(
+    client: &Client,
+    container: &str,
+    source: &str,
+    target: &str,
+    flags: &Flags,
+) -> Result<(), Failure> {
     let mut target_path = absolute(target);
     let mut existing = stat(client, container, &target_path).await.ok();
     if let Some(found) = &existing
@@ -177,20 +209,31 @@ async fn into_container(client: &Client, container: &str, source: &str, target: 
     let is_directory = existing.as_ref().map(|found| found.mode & DIRECTORY != 0);
     if source == "-" {
         if is_directory != Some(true) {
-            return Err(Failure::Plain(format!("destination \"{container}:{target_path}\" must be a directory")));
+            return Err(Failure::Plain(format!(
+                "destination \"{container}:{target_path}\" must be a directory"
+            )));
         }
         return put(client, container, &target_path, Box::new(tokio::io::stdin()), flags).await;
     }
     let local = local_path(source, flags)?;
     let local_directory = local.is_dir();
     let cleaned = clean(Path::new(&target_path));
-    let parent = Path::new(&cleaned).parent().map_or_else(|| "/".to_owned(), |parent| parent.display().to_string());
-    let base = Path::new(&cleaned).file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
+    let parent = Path::new(&cleaned)
+        .parent()
+        .map_or_else(|| "/".to_owned(), |parent| parent.display().to_string());
+    let base = Path::new(&cleaned)
+        .file_name()
+        .map(|name| name.to_string_lossy().into_owned())
+        .unwrap_or_default();
     let own = archive::base_name(&local, source);
     let (directory, name) = match is_directory {
         Some(true) => (target_path.clone(), own),
-        Some(false) if local_directory => return Err(Failure::Plain("cannot copy directory".into())),
-        None if target_path.ends_with('/') && !local_directory => return Err(Failure::Plain("no such directory".into())),
+        Some(false) if local_directory => {
+            return Err(Failure::Plain("cannot copy directory".into()));
+        }
+        None if target_path.ends_with('/') && !local_directory => {
+            return Err(Failure::Plain("no such directory".into()));
+        }
         Some(false) | None => (parent, base),
     };
     let (reader, counted) = archive::pack(local, name);
@@ -225,7 +268,9 @@ async fn put(
     if flags.on("archive") {
         query = query.with("copyUIDGID", "true");
     }
-    let request = Request::put(container_path(container, "/archive")).query(query).stream("text/plain", source);
+    let request = Request::put(container_path(container, "/archive"))
+        .query(query)
+        .stream("text/plain", source);
     client.send(request).await?;
     Ok(())
 }
@@ -236,9 +281,16 @@ fn display(path: &Path) -> String {
 
 #[expect(clippy::cast_precision_loss, reason = "sizes are rounded for people")]
 fn report(flags: &Flags, size: u64, target: &str) {
-    let quiet = if flags.given("quiet") { flags.on("quiet") } else { !crate::stream::terminal::output_is_terminal() };
+    let quiet = if flags.given("quiet") {
+        flags.on("quiet")
+    } else {
+        !crate::stream::terminal::output_is_terminal()
+    };
     if !quiet {
-        output::complain(format!("Successfully copied {} to {target}", units::short_size(size as f64)));
+        output::complain(format!(
+            "Successfully copied {} to {target}",
+            units::short_size(size as f64)
+        ));
     }
 }
 

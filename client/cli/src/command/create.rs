@@ -36,13 +36,21 @@ pub(crate) fn check_pull(flags: &Flags) -> Result<(), Failure> {
 }
 
 /// Reads the flags.
-pub(crate) fn body(session: &Session, flags: &Flags, args: &[String]) -> Result<CreateBody, Failure> {
+pub(crate) fn body(
+    session: &Session,
+    flags: &Flags,
+    args: &[String],
+) -> Result<CreateBody, Failure> {
     let endpoint = crate::host::endpoint(&session.globals, &session.config)?;
     create_body::build(flags, args, &session.config.proxies(&endpoint.text))
 }
 
 /// Pulls the image if it has to, and makes the container.
-pub(crate) async fn make(session: &Session, flags: &Flags, body: CreateBody) -> Result<Created, Failure> {
+pub(crate) async fn make(
+    session: &Session,
+    flags: &Flags,
+    body: CreateBody,
+) -> Result<Created, Failure> {
     let image = body.config.image.clone();
     let id_file = flags.text("cidfile");
     if !id_file.is_empty() && Path::new(&id_file).exists() {
@@ -51,19 +59,32 @@ pub(crate) async fn make(session: &Session, flags: &Flags, body: CreateBody) -> 
         )));
     }
     let client = session.client().await?;
-    let platform = flags.text_of("platform").map(str::to_owned).or_else(|| crate::host::variable("DOCKER_DEFAULT_PLATFORM"));
+    let platform = flags
+        .text_of("platform")
+        .map(str::to_owned)
+        .or_else(|| crate::host::variable("DOCKER_DEFAULT_PLATFORM"));
     let platform = platform.unwrap_or_default();
-    let pulling = pull::Pulling { session, client: &client, platform: &platform, quiet: flags.on("quiet"), to_error: true };
+    let pulling = pull::Pulling {
+        session,
+        client: &client,
+        platform: &platform,
+        quiet: flags.on("quiet"),
+        to_error: true,
+    };
     let policy = flags.text("pull");
     if policy == "always" {
         pulling.image(&Reference::parse(&image)?).await?;
     }
-    let query = Query::new().with_some("name", flags.text("name")).with_some("platform", platform.clone());
+    let query =
+        Query::new().with_some("name", flags.text("name")).with_some("platform", platform.clone());
     let reply = match send(&client, &query, &body).await {
         Err(failure) if missing_image(&failure) && matches!(policy.as_str(), "" | "missing") => {
             let Ok(reference) = Reference::parse(&image) else { return Err(failure) };
             if !flags.on("quiet") {
-                output::complain(format!("Unable to find image '{}' locally", reference.familiar_tagged()));
+                output::complain(format!(
+                    "Unable to find image '{}' locally",
+                    reference.familiar_tagged()
+                ));
             }
             pulling.image(&reference).await?;
             send(&client, &query, &body).await?
@@ -75,7 +96,10 @@ pub(crate) async fn make(session: &Session, flags: &Flags, body: CreateBody) -> 
     }
     if !id_file.is_empty() {
         std::fs::write(&id_file, &reply.id).map_err(|error| {
-            Failure::Plain(format!("failed to write the container ID to the file: {}", crate::failure::io_text(&error)))
+            Failure::Plain(format!(
+                "failed to write the container ID to the file: {}",
+                crate::failure::io_text(&error)
+            ))
         })?;
     }
     Ok(Created { client, id: reply.id, body })
@@ -92,6 +116,9 @@ async fn send(client: &Client, query: &Query, body: &CreateBody) -> Result<Creat
     let warnings = reply["Warnings"].as_array().map(Vec::as_slice).unwrap_or_default();
     Ok(CreateReply {
         id: reply["Id"].as_str().unwrap_or_default().to_owned(),
-        warnings: warnings.iter().filter_map(|warning| warning.as_str().map(str::to_owned)).collect(),
+        warnings: warnings
+            .iter()
+            .filter_map(|warning| warning.as_str().map(str::to_owned))
+            .collect(),
     })
 }

@@ -13,7 +13,11 @@ use api_types::{Empty, List, Map};
 use std::path::PathBuf;
 
 /// Makes the body from the flags, the image and the command.
-pub(crate) fn build(flags: &Flags, args: &[String], proxies: &[(String, String)]) -> Result<CreateBody, Failure> {
+pub(crate) fn build(
+    flags: &Flags,
+    args: &[String],
+    proxies: &[(String, String)],
+) -> Result<CreateBody, Failure> {
     check_values(flags)?;
     for text in flags.all("sysctl") {
         limits::sysctl(&text).map_err(|reason| Failure::flag("sysctl", &text, &reason))?;
@@ -72,13 +76,22 @@ fn optional(items: Vec<String>) -> List<String> {
 fn check_values(flags: &Flags) -> Result<(), Failure> {
     let swappiness = flags.number("memory-swappiness")?.unwrap_or(-1);
     if swappiness != -1 && !(0..=100).contains(&swappiness) {
-        return Err(Failure::Plain(format!("invalid value: {swappiness}. Valid memory swappiness range is 0-100")));
+        return Err(Failure::Plain(format!(
+            "invalid value: {swappiness}. Valid memory swappiness range is 0-100"
+        )));
     }
     let host_or = |name: &str, valid: &dyn Fn(&str) -> bool| {
         let text = flags.text(name);
-        if valid(&text) { Ok(()) } else { Err(Failure::Plain(format!("--{name}: invalid {} mode", name.to_uppercase()))) }
+        if valid(&text) {
+            Ok(())
+        } else {
+            Err(Failure::Plain(format!("--{name}: invalid {} mode", name.to_uppercase())))
+        }
     };
-    host_or("pid", &|text| matches!(text, "" | "host") || text.strip_prefix("container:").is_some_and(|id| !id.is_empty()))?;
+    host_or("pid", &|text| {
+        matches!(text, "" | "host")
+            || text.strip_prefix("container:").is_some_and(|id| !id.is_empty())
+    })?;
     host_or("uts", &|text| matches!(text, "" | "host"))?;
     if !matches!(flags.text("userns").as_str(), "" | "host") {
         return Err(Failure::Plain("--userns: invalid USER mode".into()));
@@ -97,7 +110,13 @@ fn attached(flags: &Flags) -> Result<(bool, bool, bool), Failure> {
             "stdin" => streams.0 = true,
             "stdout" => streams.1 = true,
             "stderr" => streams.2 = true,
-            _ => return Err(Failure::flag("attach", text, "valid streams are STDIN, STDOUT and STDERR")),
+            _ => {
+                return Err(Failure::flag(
+                    "attach",
+                    text,
+                    "valid streams are STDIN, STDOUT and STDERR",
+                ));
+            }
         }
     }
     if given.is_empty() {
@@ -120,10 +139,18 @@ fn environment(flags: &Flags, proxies: &[(String, String)]) -> Result<Vec<String
 fn healthcheck(flags: &Flags) -> Result<Option<HealthConfig>, Failure> {
     let command = flags.text("health-cmd");
     let given = |name: &str| flags.given(name);
-    let tuned = ["health-interval", "health-timeout", "health-retries", "health-start-period", "health-start-interval"];
+    let tuned = [
+        "health-interval",
+        "health-timeout",
+        "health-retries",
+        "health-start-period",
+        "health-start-interval",
+    ];
     if flags.on("no-healthcheck") {
         if !command.is_empty() || tuned.iter().any(|name| given(name)) {
-            return Err(Failure::Plain("--no-healthcheck conflicts with --health-* options".into()));
+            return Err(Failure::Plain(
+                "--no-healthcheck conflicts with --health-* options".into(),
+            ));
         }
         return Ok(Some(HealthConfig { test: vec!["NONE".into()], ..HealthConfig::default() }));
     }
@@ -162,7 +189,9 @@ fn volumes(flags: &Flags) -> Result<(Vec<String>, Map<Empty>), Failure> {
 fn attachments(flags: &Flags) -> Result<Vec<Attachment>, Failure> {
     let mut found = Vec::new();
     for text in flags.all("network") {
-        found.push(Attachment::parse(&text).map_err(|reason| Failure::flag("network", &text, &reason))?);
+        found.push(
+            Attachment::parse(&text).map_err(|reason| Failure::flag("network", &text, &reason))?,
+        );
     }
     if found.is_empty() {
         found.push(Attachment { target: "default".into(), ..Attachment::default() });
@@ -175,7 +204,9 @@ fn attachments(flags: &Flags) -> Result<Vec<Attachment>, Failure> {
         first.links.extend(flags.all("link"));
     }
     first.link_local.extend(flags.all("link-local-ip"));
-    for (name, place) in [("ip", &mut first.ipv4), ("ip6", &mut first.ipv6), ("mac-address", &mut first.mac)] {
+    for (name, place) in
+        [("ip", &mut first.ipv4), ("ip6", &mut first.ipv6), ("mac-address", &mut first.mac)]
+    {
         if let Some(text) = flags.text_of(name) {
             text.clone_into(place);
         }
@@ -194,7 +225,9 @@ fn refuse_twice(flags: &Flags, first: &Attachment) -> Result<(), Failure> {
         ("link-local-ip", !first.link_local.is_empty(), "per-network link-local IP addresses"),
     ] {
         if said && flags.given(flag) {
-            return Err(Failure::Plain(format!("conflicting options: cannot specify both --{flag} and {what}")));
+            return Err(Failure::Plain(format!(
+                "conflicting options: cannot specify both --{flag} and {what}"
+            )));
         }
     }
     Ok(())
@@ -210,7 +243,9 @@ fn networking(networks: &[Attachment]) -> NetworkingConfig {
 fn host(flags: &Flags, networks: &[Attachment]) -> Result<HostConfig, Failure> {
     let restart = flags.text("restart");
     if flags.on("rm") && flags.given("restart") && restart != "no" {
-        return Err(Failure::Plain("conflicting options: cannot specify both --restart and --rm".into()));
+        return Err(Failure::Plain(
+            "conflicting options: cannot specify both --restart and --rm".into(),
+        ));
     }
     let restart = if flags.given("restart") { restart } else { "no".to_owned() };
     Ok(HostConfig {
@@ -274,7 +309,8 @@ fn extra_hosts(flags: &Flags) -> Result<List<String>, Failure> {
     let mut hosts = Vec::new();
     for text in flags.all("add-host") {
         let pair = text.split_once('=').or_else(|| text.split_once(':'));
-        let bad = || Failure::flag("add-host", &text, &format!("bad format for add-host: {text:?}"));
+        let bad =
+            || Failure::flag("add-host", &text, &format!("bad format for add-host: {text:?}"));
         let (name, address) = pair.filter(|(name, _)| !name.is_empty()).ok_or_else(bad)?;
         let bare = address.trim_start_matches('[').trim_end_matches(']');
         if address != "host-gateway" && bare.parse::<std::net::IpAddr>().is_err() {
@@ -296,19 +332,27 @@ fn tmpfs(flags: &Flags) -> Map<String> {
 
 fn mounts(flags: &Flags) -> Result<List<api_types::mount::Mount>, Failure> {
     let here = std::env::current_dir().unwrap_or_else(|_| PathBuf::from("/"));
-    let read = |text: String| mount::parse(&text, &here).map_err(|reason| Failure::flag("mount", &text, &reason));
+    let read = |text: String| {
+        mount::parse(&text, &here).map_err(|reason| Failure::flag("mount", &text, &reason))
+    };
     flags.all("mount").into_iter().map(read).collect::<Result<Vec<_>, _>>().map(List::from)
 }
 
 fn bytes(flags: &Flags, name: &'static str) -> Result<i64, Failure> {
-    let read = |text: &str| if name == "memory-swap" { size::bytes_or_unlimited(text) } else { size::bytes(text) };
+    let read = |text: &str| {
+        if name == "memory-swap" { size::bytes_or_unlimited(text) } else { size::bytes(text) }
+    };
     match flags.text_of(name) {
         None => Ok(0),
         Some(text) => read(text).map_err(|reason| Failure::flag(name, text, &reason)),
     }
 }
 
-fn each<T>(flags: &Flags, name: &'static str, read: impl Fn(&str) -> Result<T, String>) -> Result<List<T>, Failure> {
+fn each<T>(
+    flags: &Flags,
+    name: &'static str,
+    read: impl Fn(&str) -> Result<T, String>,
+) -> Result<List<T>, Failure> {
     let items = flags.all(name);
     let one = |text: &String| read(text).map_err(|reason| Failure::flag(name, text, &reason));
     items.iter().map(one).collect::<Result<Vec<_>, _>>().map(List::from)
@@ -323,7 +367,8 @@ fn resources(flags: &Flags, host: &mut HostConfig) -> Result<(), Failure> {
     host.memory_swappiness = Some(flags.number("memory-swappiness")?.unwrap_or(-1));
     host.oom_kill_disable = Some(flags.on("oom-kill-disable"));
     if let Some(text) = flags.text_of("cpus") {
-        host.nano_cpus = size::nano_cpus(text).map_err(|reason| Failure::flag("cpus", text, &reason))?;
+        host.nano_cpus =
+            size::nano_cpus(text).map_err(|reason| Failure::flag("cpus", text, &reason))?;
     }
     host.cpu_count = number("cpu-count")?;
     host.cpu_percent = number("cpu-percent")?;
@@ -341,10 +386,14 @@ fn resources(flags: &Flags, host: &mut HostConfig) -> Result<(), Failure> {
     host.io_maximum_iops = u64::try_from(number("io-maxiops")?).unwrap_or_default();
     host.io_maximum_bandwidth = u64::try_from(bytes(flags, "io-maxbandwidth")?).unwrap_or_default();
     host.blkio_weight_device = each(flags, "blkio-weight-device", limits::weight)?;
-    host.blkio_device_read_bps = each(flags, "device-read-bps", |text| limits::throttle(text, true))?;
-    host.blkio_device_write_bps = each(flags, "device-write-bps", |text| limits::throttle(text, true))?;
-    host.blkio_device_read_iops = each(flags, "device-read-iops", |text| limits::throttle(text, false))?;
-    host.blkio_device_write_iops = each(flags, "device-write-iops", |text| limits::throttle(text, false))?;
+    host.blkio_device_read_bps =
+        each(flags, "device-read-bps", |text| limits::throttle(text, true))?;
+    host.blkio_device_write_bps =
+        each(flags, "device-write-bps", |text| limits::throttle(text, true))?;
+    host.blkio_device_read_iops =
+        each(flags, "device-read-iops", |text| limits::throttle(text, false))?;
+    host.blkio_device_write_iops =
+        each(flags, "device-write-iops", |text| limits::throttle(text, false))?;
     host.ulimits = each(flags, "ulimit", limits::ulimit)?;
     Ok(())
 }
@@ -366,7 +415,9 @@ fn devices(flags: &Flags, host: &mut HostConfig) -> Result<(), Failure> {
     if !names.is_empty() {
         requests.push(DeviceRequest {
             driver: "cdi".into(),
-            device_ids: List::from(names.iter().flat_map(|name| csv::fields(name)).collect::<Vec<_>>()),
+            device_ids: List::from(
+                names.iter().flat_map(|name| csv::fields(name)).collect::<Vec<_>>(),
+            ),
             ..DeviceRequest::default()
         });
     }

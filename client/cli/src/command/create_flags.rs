@@ -16,7 +16,12 @@ pub(crate) fn create() -> Vec<Arg> {
 pub(crate) fn run() -> Vec<Arg> {
     let mut flags = create();
     flags.push(switch("detach", 'd', "Run container in background and print container ID"));
-    flags.push(value("detach-keys", None, "string", "Override the key sequence for detaching a container"));
+    flags.push(value(
+        "detach-keys",
+        None,
+        "string",
+        "Override the key sequence for detaching a container",
+    ));
     flags.push(switch("sig-proxy", None, "Proxy received signals to the process (default true)"));
     flags
 }
@@ -29,14 +34,36 @@ fn life() -> Vec<Arg> {
         value("domainname", None, "string", "Container NIS domain name"),
         list("label", 'l', "Set meta data on a container"),
         list("label-file", None, "Read in a line delimited file of labels"),
-        list("annotation", None, "Add an annotation to the container (passed through to the OCI runtime)"),
-        value("restart", None, "string", "Restart policy to apply when a container exits (default \"no\")"),
-        switch("rm", None, "Automatically remove the container and its associated anonymous volumes when it exits"),
+        list(
+            "annotation",
+            None,
+            "Add an annotation to the container (passed through to the OCI runtime)",
+        ),
+        value(
+            "restart",
+            None,
+            "string",
+            "Restart policy to apply when a container exits (default \"no\")",
+        ),
+        switch(
+            "rm",
+            None,
+            "Automatically remove the container and its associated anonymous volumes when it exits",
+        ),
         value("stop-signal", None, "string", "Signal to stop the container"),
         value("stop-timeout", None, "int", "Timeout (in seconds) to stop a container"),
-        switch("init", None, "Run an init inside the container that forwards signals and reaps processes"),
+        switch(
+            "init",
+            None,
+            "Run an init inside the container that forwards signals and reaps processes",
+        ),
         value("platform", None, "string", "Set platform if server is multi-platform capable"),
-        value("pull", None, "string", "Pull image before running (\"always\", \"missing\", \"never\") (default \"missing\")"),
+        value(
+            "pull",
+            None,
+            "string",
+            "Pull image before running (\"always\", \"missing\", \"never\") (default \"missing\")",
+        ),
         switch("quiet", 'q', "Suppress the pull output"),
         switch("disable-content-trust", None, "Skip image verification (default true)"),
         value("runtime", None, "string", "Runtime to use for this container"),
@@ -82,8 +109,11 @@ fn namespaces() -> Vec<Arg> {
 
 fn network() -> Vec<Arg> {
     vec![
-        list("network", None, "Connect a container to a network").value_name("network").alias("net"),
-        list("network-alias", None, "Add network-scoped alias for the container").alias("net-alias"),
+        list("network", None, "Connect a container to a network")
+            .value_name("network")
+            .alias("net"),
+        list("network-alias", None, "Add network-scoped alias for the container")
+            .alias("net-alias"),
         value("ip", None, "string", "IPv4 address (e.g., 172.30.100.104)"),
         value("ip6", None, "string", "IPv6 address (e.g., 2001:db8::33)"),
         list("link-local-ip", None, "Container IPv4/IPv6 link-local addresses"),
@@ -131,18 +161,40 @@ fn processor() -> Vec<Arg> {
 fn memory() -> Vec<Arg> {
     vec![
         value("memory", 'm', "bytes", "Memory limit"),
-        value("memory-swap", None, "bytes", "Swap limit equal to memory plus swap: '-1' to enable unlimited swap"),
+        value(
+            "memory-swap",
+            None,
+            "bytes",
+            "Swap limit equal to memory plus swap: '-1' to enable unlimited swap",
+        ),
         value("memory-reservation", None, "bytes", "Memory soft limit"),
-        value("memory-swappiness", None, "int", "Tune container memory swappiness (0 to 100) (default -1)"),
+        value(
+            "memory-swappiness",
+            None,
+            "int",
+            "Tune container memory swappiness (0 to 100) (default -1)",
+        ),
         value("kernel-memory", None, "bytes", "Kernel memory limit").hide(true),
-        value("blkio-weight", None, "uint16", "Block IO (relative weight), between 10 and 1000, or 0 to disable (default 0)"),
+        value(
+            "blkio-weight",
+            None,
+            "uint16",
+            "Block IO (relative weight), between 10 and 1000, or 0 to disable (default 0)",
+        ),
         list("blkio-weight-device", None, "Block IO weight (relative device weight)"),
         list("device-read-bps", None, "Limit read rate (bytes per second) from a device"),
         list("device-write-bps", None, "Limit write rate (bytes per second) to a device"),
         list("device-read-iops", None, "Limit read rate (IO per second) from a device"),
         list("device-write-iops", None, "Limit write rate (IO per second) to a device"),
-        value("io-maxbandwidth", None, "bytes", "Maximum IO bandwidth limit for the system drive (Windows only)").hide(true),
-        value("io-maxiops", None, "uint", "Maximum IOps limit for the system drive (Windows only)").hide(true),
+        value(
+            "io-maxbandwidth",
+            None,
+            "bytes",
+            "Maximum IO bandwidth limit for the system drive (Windows only)",
+        )
+        .hide(true),
+        value("io-maxiops", None, "uint", "Maximum IOps limit for the system drive (Windows only)")
+            .hide(true),
     ]
 }
 
@@ -150,18 +202,39 @@ fn devices() -> Vec<Arg> {
     vec![
         list("device", None, "Add a host device to the container"),
         list("device-cgroup-rule", None, "Add a rule to the cgroup allowed devices list"),
-        list("gpus", None, "GPU devices to add to the container ('all' to pass all GPUs)").value_name("gpu-request"),
+        list("gpus", None, "GPU devices to add to the container ('all' to pass all GPUs)")
+            .value_name("gpu-request"),
     ]
 }
 
 fn health() -> Vec<Arg> {
     vec![
         value("health-cmd", None, "string", "Command to run to check health"),
-        value("health-interval", None, "duration", "Time between running the check (ms|s|m|h) (default 0s)"),
-        value("health-timeout", None, "duration", "Maximum time to allow one check to run (ms|s|m|h) (default 0s)"),
+        value(
+            "health-interval",
+            None,
+            "duration",
+            "Time between running the check (ms|s|m|h) (default 0s)",
+        ),
+        value(
+            "health-timeout",
+            None,
+            "duration",
+            "Maximum time to allow one check to run (ms|s|m|h) (default 0s)",
+        ),
         value("health-retries", None, "int", "Consecutive failures needed to report unhealthy"),
-        value("health-start-period", None, "duration", "Start period for the container to initialize before starting health-retries countdown (ms|s|m|h) (default 0s)"),
-        value("health-start-interval", None, "duration", "Time between running the check during the start period (ms|s|m|h) (default 0s)"),
+        value(
+            "health-start-period",
+            None,
+            "duration",
+            "Start period for the container to initialize before starting health-retries countdown (ms|s|m|h) (default 0s)",
+        ),
+        value(
+            "health-start-interval",
+            None,
+            "duration",
+            "Time between running the check during the start period (ms|s|m|h) (default 0s)",
+        ),
         switch("no-healthcheck", None, "Disable any container-specified HEALTHCHECK"),
     ]
 }

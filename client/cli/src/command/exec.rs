@@ -1,8 +1,8 @@
 //! `exec`.
 
 use crate::arg::{list, switch, value};
-use crate::command::lifecycle::container_path;
 use crate::command::Invocation;
+use crate::command::lifecycle::container_path;
 use crate::failure::Failure;
 use crate::parse::env;
 use crate::stream::attached::{Attached, End};
@@ -32,7 +32,9 @@ pub(crate) async fn run(invocation: Invocation) -> Result<(), Failure> {
     let detach = flags.on("detach");
     let tty = flags.on("tty");
     let input = flags.on("interactive") && !detach;
-    let keys = flags.text_of("detach-keys").map_or_else(|| session.configured("detachKeys"), str::to_owned);
+    let keys = flags
+        .text_of("detach-keys")
+        .map_or_else(|| session.configured("detachKeys"), str::to_owned);
     let body = CreateBody {
         user: flags.text("user"),
         privileged: flags.on("privileged"),

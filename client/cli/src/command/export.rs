@@ -20,7 +20,9 @@ pub(crate) async fn run(invocation: Invocation) -> Result<(), Failure> {
     let Invocation { session, flags, args } = invocation;
     let path = flags.text("output");
     if path.is_empty() && terminal::output_is_terminal() {
-        return Err(Failure::Plain("cowardly refusing to save to a terminal. Use the -o flag or redirect".into()));
+        return Err(Failure::Plain(
+            "cowardly refusing to save to a terminal. Use the -o flag or redirect".into(),
+        ));
     }
     check_output(&path)?;
     let client = session.client().await?;
@@ -29,7 +31,12 @@ pub(crate) async fn run(invocation: Invocation) -> Result<(), Failure> {
 
 pub(crate) fn commit_flags() -> Vec<Arg> {
     vec![
-        value("author", 'a', "string", "Author (e.g., \"John Hannibal Smith <hannibal@a-team.com>\")"),
+        value(
+            "author",
+            'a',
+            "string",
+            "Author (e.g., \"John Hannibal Smith <hannibal@a-team.com>\")",
+        ),
         list("change", 'c', "Apply Dockerfile instruction to the created image"),
         value("message", 'm', "string", "Commit message"),
         switch("pause", 'p', "Pause container during commit (default true)"),

@@ -3,8 +3,8 @@
 use crate::arg::{list, switch, value};
 use crate::command::{Invocation, pull};
 use crate::failure::{Failure, io_text};
-use crate::stream::terminal;
 use crate::output;
+use crate::stream::terminal;
 use clap::Arg;
 use client_http::{Query, Request, Response, escape_path};
 use std::io::Write as _;
@@ -65,7 +65,9 @@ pub(crate) async fn import(invocation: Invocation) -> Result<(), Failure> {
 fn platform(text: &str) -> String {
     let mut parts = text.split('/');
     let mut value = serde_json::Map::new();
-    for (name, key) in [("os", parts.next()), ("architecture", parts.next()), ("variant", parts.next())] {
+    for (name, key) in
+        [("os", parts.next()), ("architecture", parts.next()), ("variant", parts.next())]
+    {
         if let Some(key) = key.filter(|key| !key.is_empty()) {
             value.insert(name.to_owned(), key.into());
         }
@@ -79,9 +81,12 @@ pub(crate) async fn load(invocation: Invocation) -> Result<(), Failure> {
     if input.is_empty() && terminal::input_is_terminal() {
         return Err(Failure::Plain("requested load from stdin, but stdin is empty".into()));
     }
-    let source = if input.is_empty() { Box::new(tokio::io::stdin()) } else { opened(&input).await? };
+    let source =
+        if input.is_empty() { Box::new(tokio::io::stdin()) } else { opened(&input).await? };
     let quiet = flags.on("quiet") || !terminal::output_is_terminal();
-    let query = Query::new().with("quiet", if quiet { "1" } else { "0" }).with_some("platform", platform(&flags.text("platform")));
+    let query = Query::new()
+        .with("quiet", if quiet { "1" } else { "0" })
+        .with_some("platform", platform(&flags.text("platform")));
     let client = session.client().await?;
     let request = Request::post("/images/load").query(query).stream("application/x-tar", source);
     let response = client.send(request).await?;
@@ -104,13 +109,15 @@ pub(crate) async fn to_file(response: Response, path: &str) -> Result<(), Failur
         return copy_out(response, &mut std::io::stdout().lock()).await;
     }
     let target = Path::new(path);
-    let failed = |error: std::io::Error| Failure::Plain(format!("write {path}: {}", io_text(&error)));
+    let failed =
+        |error: std::io::Error| Failure::Plain(format!("write {path}: {}", io_text(&error)));
     if target.exists() && !target.is_file() {
         // A device or a pipe is written as it is.
         let mut file = std::fs::OpenOptions::new().write(true).open(target).map_err(failed)?;
         return copy_out(response, &mut file).await;
     }
-    let name = target.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
+    let name =
+        target.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
     let fresh = target.with_file_name(format!(".tmp-{name}{}", std::process::id()));
     let mut file = std::fs::File::create(&fresh).map_err(failed)?;
     let result = copy_out(response, &mut file).await;
@@ -131,10 +138,15 @@ pub(crate) fn check_output(path: &str) -> Result<(), Failure> {
     if let Some(parent) = parent
         && !parent.exists()
     {
-        return Err(Failure::Plain(format!("failed to save image: invalid output path: stat {}: no such file or directory", parent.display())));
+        return Err(Failure::Plain(format!(
+            "failed to save image: invalid output path: stat {}: no such file or directory",
+            parent.display()
+        )));
     }
     if target.is_dir() {
-        return Err(Failure::Plain(format!("failed to save image: invalid output path: \"{path}\" must be a regular file")));
+        return Err(Failure::Plain(format!(
+            "failed to save image: invalid output path: \"{path}\" must be a regular file"
+        )));
     }
     Ok(())
 }
@@ -143,7 +155,9 @@ pub(crate) async fn save(invocation: Invocation) -> Result<(), Failure> {
     let Invocation { session, flags, args } = invocation;
     let path = flags.text("output");
     if path.is_empty() && terminal::output_is_terminal() {
-        return Err(Failure::Plain("cowardly refusing to save to a terminal. Use the -o flag or redirect".into()));
+        return Err(Failure::Plain(
+            "cowardly refusing to save to a terminal. Use the -o flag or redirect".into(),
+        ));
     }
     check_output(&path)?;
     let client = session.client().await?;

@@ -16,7 +16,12 @@ pub(crate) fn flags() -> Vec<Arg> {
         switch("all", 'a', "Show all images (default hides intermediate images)"),
         switch("digests", None, "Show digests"),
         list("filter", 'f', "Filter output based on conditions provided").value_name("filter"),
-        value("format", None, "string", "Format output: 'table', 'table TEMPLATE', 'json', or a Go template"),
+        value(
+            "format",
+            None,
+            "string",
+            "Format output: 'table', 'table TEMPLATE', 'json', or a Go template",
+        ),
         switch("no-trunc", None, "Don't truncate output"),
         switch("quiet", 'q', "Only show image IDs"),
         switch("tree", None, "List multi-platform images as a tree").hide(true),
@@ -44,9 +49,12 @@ pub(crate) async fn run(invocation: Invocation) -> Result<(), Failure> {
     let Invocation { session, flags, args } = invocation;
     let mut filters = flags.all("filter");
     filters.extend(args.first().map(|name| format!("reference={name}")));
-    let query = Query::new().with_some("filters", filter::json(&filters)?).with_switch("all", flags.on("all"));
+    let query = Query::new()
+        .with_some("filters", filter::json(&filters)?)
+        .with_switch("all", flags.on("all"));
     let client = session.client().await?;
-    let images: Vec<Value> = client.send(Request::get("/images/json").query(query)).await?.json().await?;
+    let images: Vec<Value> =
+        client.send(Request::get("/images/json").query(query)).await?.json().await?;
     let format = match flags.text("format") {
         format if format.is_empty() && !flags.on("quiet") => session.configured("imagesFormat"),
         format => format,
@@ -70,11 +78,16 @@ pub(crate) fn rows(image: &Value, full: bool, digests: bool) -> Vec<Row> {
     };
     let names: Vec<(String, String)> = list("RepoTags")
         .iter()
-        .filter_map(|name| name.rsplit_once(':').map(|(repository, tag)| (repository.to_owned(), tag.to_owned())))
+        .filter_map(|name| {
+            name.rsplit_once(':').map(|(repository, tag)| (repository.to_owned(), tag.to_owned()))
+        })
         .collect();
     let by_digest: Vec<(String, String)> = list("RepoDigests")
         .iter()
-        .filter_map(|name| name.split_once('@').map(|(repository, digest)| (repository.to_owned(), digest.to_owned())))
+        .filter_map(|name| {
+            name.split_once('@')
+                .map(|(repository, digest)| (repository.to_owned(), digest.to_owned()))
+        })
         .collect();
     let none = || "<none>".to_owned();
     if names.is_empty() && by_digest.is_empty() {
@@ -82,9 +95,15 @@ pub(crate) fn rows(image: &Value, full: bool, digests: bool) -> Vec<Row> {
     }
     let mut rows = Vec::new();
     for (repository, tag) in &names {
-        let own: Vec<&String> = by_digest.iter().filter(|(name, _)| name == repository).map(|(_, digest)| digest).collect();
+        let own: Vec<&String> = by_digest
+            .iter()
+            .filter(|(name, _)| name == repository)
+            .map(|(_, digest)| digest)
+            .collect();
         if digests && !own.is_empty() {
-            rows.extend(own.iter().map(|digest| row(image, repository.clone(), tag.clone(), (*digest).clone(), full)));
+            rows.extend(own.iter().map(|digest| {
+                row(image, repository.clone(), tag.clone(), (*digest).clone(), full)
+            }));
         } else {
             rows.push(row(image, repository.clone(), tag.clone(), none(), full));
         }

@@ -1,9 +1,9 @@
 //! `rmi`, `tag` and `history`.
 
 use crate::arg::{list, switch, value};
+use crate::command::Invocation;
 use crate::command::image_files::{image_path, lines};
 use crate::command::list::{ellipsis, shortened};
-use crate::command::Invocation;
 use crate::failure::Failure;
 use crate::format::listing::{self, Kind, Row};
 use crate::format::{time, units};
@@ -24,7 +24,9 @@ pub(crate) fn remove_flags() -> Vec<Arg> {
 pub(crate) async fn remove(invocation: Invocation) -> Result<(), Failure> {
     let Invocation { session, flags, args } = invocation;
     let client = session.client().await?;
-    let query = Query::new().with_switch("force", flags.on("force")).with_switch("noprune", flags.on("no-prune"));
+    let query = Query::new()
+        .with_switch("force", flags.on("force"))
+        .with_switch("noprune", flags.on("no-prune"));
     let (mut errors, mut all_missing) = (Vec::new(), true);
     for name in &args {
         match delete(&client, name, query.clone()).await {
@@ -43,7 +45,8 @@ pub(crate) async fn remove(invocation: Invocation) -> Result<(), Failure> {
 }
 
 async fn delete(client: &Client, name: &str, query: Query) -> Result<(), Failure> {
-    let items: Vec<Value> = client.send(Request::delete(image_path(name, "")).query(query)).await?.json().await?;
+    let items: Vec<Value> =
+        client.send(Request::delete(image_path(name, "")).query(query)).await?.json().await?;
     let line = |item: &Value| match item["Deleted"].as_str() {
         Some(id) if !id.is_empty() => format!("Deleted: {id}"),
         _ => format!("Untagged: {}", item["Untagged"].as_str().unwrap_or_default()),
@@ -54,7 +57,10 @@ async fn delete(client: &Client, name: &str, query: Query) -> Result<(), Failure
 pub(crate) async fn tag(invocation: Invocation) -> Result<(), Failure> {
     let Invocation { session, args, .. } = invocation;
     let parsed = Reference::parse(&args[1]).map_err(|failure| {
-        Failure::Plain(format!("Error parsing reference: {:?} is not a valid repository/tag: {failure}", args[1]))
+        Failure::Plain(format!(
+            "Error parsing reference: {:?} is not a valid repository/tag: {failure}",
+            args[1]
+        ))
     })?;
     if parsed.digest.is_some() {
         return Err(Failure::Plain("refusing to create a tag with a digest reference".into()));
@@ -68,7 +74,12 @@ pub(crate) async fn tag(invocation: Invocation) -> Result<(), Failure> {
 
 pub(crate) fn history_flags() -> Vec<Arg> {
     vec![
-        value("format", None, "string", "Format output: 'table', 'table TEMPLATE', 'json', or a Go template"),
+        value(
+            "format",
+            None,
+            "string",
+            "Format output: 'table', 'table TEMPLATE', 'json', or a Go template",
+        ),
         switch("human", 'H', "Print sizes and dates in human readable format (default true)"),
         switch("no-trunc", None, "Don't truncate output"),
         value("platform", None, "string", "Show history for the given platform"),
@@ -91,7 +102,8 @@ const HISTORY: Kind = Kind {
 pub(crate) async fn history(invocation: Invocation) -> Result<(), Failure> {
     let Invocation { session, flags, args } = invocation;
     let client = session.client().await?;
-    let layers: Vec<Value> = client.send(Request::get(image_path(&args[0], "/history"))).await?.json().await?;
+    let layers: Vec<Value> =
+        client.send(Request::get(image_path(&args[0], "/history"))).await?.json().await?;
     let (full, human) = (flags.on("no-trunc"), flags.not_off("human"));
     let row = |layer: &Value| -> Row {
         let text = |name: &str| layer[name].as_str().unwrap_or_default().to_owned();
@@ -111,6 +123,13 @@ pub(crate) async fn history(invocation: Invocation) -> Result<(), Failure> {
         ])
     };
     let rows: Vec<Row> = layers.iter().map(row).collect();
-    let columns: &[&str] = &["ID", if human { "CreatedSince" } else { "CreatedAt" }, "CreatedBy", "Size", "Comment"];
-    listing::print(HISTORY, &flags.text("format"), columns, flags.on("quiet").then_some("ID"), &rows)
+    let columns: &[&str] =
+        &["ID", if human { "CreatedSince" } else { "CreatedAt" }, "CreatedBy", "Size", "Comment"];
+    listing::print(
+        HISTORY,
+        &flags.text("format"),
+        columns,
+        flags.on("quiet").then_some("ID"),
+        &rows,
+    )
 }

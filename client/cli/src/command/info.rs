@@ -99,16 +99,30 @@ fn client_lines(lines: &mut Lines, client: &Value) {
 
 fn server_lines(lines: &mut Lines, info: &Value) {
     lines.field("Containers", &info["Containers"]);
-    for (name, key) in [("Running", "ContainersRunning"), ("Paused", "ContainersPaused"), ("Stopped", "ContainersStopped")] {
+    for (name, key) in [
+        ("Running", "ContainersRunning"),
+        ("Paused", "ContainersPaused"),
+        ("Stopped", "ContainersStopped"),
+    ] {
         lines.field(&format!(" {name}"), &info[key]);
     }
-    for (name, key) in [("Images", "Images"), ("Server Version", "ServerVersion"), ("Storage Driver", "Driver")] {
+    for (name, key) in
+        [("Images", "Images"), ("Server Version", "ServerVersion"), ("Storage Driver", "Driver")]
+    {
         lines.field(name, &info[key]);
     }
     for pair in info["DriverStatus"].as_array().into_iter().flatten() {
-        lines.add(&format!("  {}: {}", pair[0].as_str().unwrap_or_default(), pair[1].as_str().unwrap_or_default()));
+        lines.add(&format!(
+            "  {}: {}",
+            pair[0].as_str().unwrap_or_default(),
+            pair[1].as_str().unwrap_or_default()
+        ));
     }
-    for (name, key) in [("Logging Driver", "LoggingDriver"), ("Cgroup Driver", "CgroupDriver"), ("Cgroup Version", "CgroupVersion")] {
+    for (name, key) in [
+        ("Logging Driver", "LoggingDriver"),
+        ("Cgroup Driver", "CgroupDriver"),
+        ("Cgroup Version", "CgroupVersion"),
+    ] {
         lines.field(name, &info[key]);
     }
     lines.add(" Plugins:");
@@ -119,11 +133,14 @@ fn server_lines(lines: &mut Lines, info: &Value) {
         }
     }
     lines.field("Swarm", &info["Swarm"]["LocalNodeState"]);
-    let runtimes: Vec<&str> = info["Runtimes"].as_object().into_iter().flatten().map(|(name, _)| name.as_str()).collect();
+    let runtimes: Vec<&str> =
+        info["Runtimes"].as_object().into_iter().flatten().map(|(name, _)| name.as_str()).collect();
     lines.add(&format!(" Runtimes: {}", runtimes.join(" ")));
     lines.field("Default Runtime", &info["DefaultRuntime"]);
     lines.field("Init Binary", &info["InitBinary"]);
-    for (name, key) in [("containerd", "ContainerdCommit"), ("runc", "RuncCommit"), ("init", "InitCommit")] {
+    for (name, key) in
+        [("containerd", "ContainerdCommit"), ("runc", "RuncCommit"), ("init", "InitCommit")]
+    {
         lines.add(&format!(" {name} version: {}", info[key]["ID"].as_str().unwrap_or_default()));
     }
     security(lines, &info["SecurityOptions"]);
@@ -131,13 +148,15 @@ fn server_lines(lines: &mut Lines, info: &Value) {
 }
 
 fn words(list: &Value) -> String {
-    let mut words: Vec<&str> = list.as_array().into_iter().flatten().filter_map(Value::as_str).collect();
+    let mut words: Vec<&str> =
+        list.as_array().into_iter().flatten().filter_map(Value::as_str).collect();
     words.sort_unstable();
     words.join(" ")
 }
 
 fn security(lines: &mut Lines, options: &Value) {
-    let options: Vec<&str> = options.as_array().into_iter().flatten().filter_map(Value::as_str).collect();
+    let options: Vec<&str> =
+        options.as_array().into_iter().flatten().filter_map(Value::as_str).collect();
     if options.is_empty() {
         return;
     }
@@ -167,13 +186,21 @@ fn host_lines(lines: &mut Lines, info: &Value) {
     #[expect(clippy::cast_precision_loss, reason = "sizes are rounded for people")]
     let memory = units::binary_size(info["MemTotal"].as_i64().unwrap_or_default() as f64);
     lines.add(&format!(" Total Memory: {memory}"));
-    for (name, key) in [("Name", "Name"), ("ID", "ID"), ("Docker Root Dir", "DockerRootDir"), ("Debug Mode", "Debug")] {
+    for (name, key) in [
+        ("Name", "Name"),
+        ("ID", "ID"),
+        ("Docker Root Dir", "DockerRootDir"),
+        ("Debug Mode", "Debug"),
+    ] {
         lines.field(name, &info[key]);
     }
-    for (name, key) in [("HTTP Proxy", "HttpProxy"), ("HTTPS Proxy", "HttpsProxy"), ("No Proxy", "NoProxy")] {
+    for (name, key) in
+        [("HTTP Proxy", "HttpProxy"), ("HTTPS Proxy", "HttpsProxy"), ("No Proxy", "NoProxy")]
+    {
         lines.field(name, &info[key]);
     }
-    let labels: Vec<&str> = info["Labels"].as_array().into_iter().flatten().filter_map(Value::as_str).collect();
+    let labels: Vec<&str> =
+        info["Labels"].as_array().into_iter().flatten().filter_map(Value::as_str).collect();
     if !labels.is_empty() {
         lines.add(" Labels:");
         labels.iter().for_each(|label| lines.add(&format!("  {label}")));
@@ -186,14 +213,24 @@ fn host_lines(lines: &mut Lines, info: &Value) {
     if !pools.is_empty() {
         lines.add(" Default Address Pools:");
         for pool in pools {
-            lines.add(&format!("   Base: {}, Size: {}", pool["Base"].as_str().unwrap_or_default(), pool["Size"]));
+            lines.add(&format!(
+                "   Base: {}, Size: {}",
+                pool["Base"].as_str().unwrap_or_default(),
+                pool["Size"]
+            ));
         }
     }
 }
 
 fn registries(lines: &mut Lines, config: &Value) {
-    let list = |key: &str| config[key].as_array().into_iter().flatten().filter_map(Value::as_str).collect::<Vec<_>>();
-    let insecure = config["IndexConfigs"].as_object().into_iter().flatten().filter(|(_, index)| index["Secure"] == false);
+    let list = |key: &str| {
+        config[key].as_array().into_iter().flatten().filter_map(Value::as_str).collect::<Vec<_>>()
+    };
+    let insecure = config["IndexConfigs"]
+        .as_object()
+        .into_iter()
+        .flatten()
+        .filter(|(_, index)| index["Secure"] == false);
     let mut hosts: Vec<&str> = insecure.map(|(name, _)| name.as_str()).collect();
     hosts.extend(list("InsecureRegistryCIDRs"));
     if !hosts.is_empty() {

@@ -1,9 +1,9 @@
 //! `inspect`, of one kind or of any.
 
 use crate::arg::{Flags, switch, value};
+use crate::command::Invocation;
 use crate::command::image_files::image_path;
 use crate::command::lifecycle::container_path;
-use crate::command::Invocation;
 use crate::failure::Failure;
 use crate::format::json;
 use crate::format::template::{Template, unescaped};
@@ -21,7 +21,15 @@ pub(crate) fn container_flags() -> Vec<Arg> {
 }
 
 pub(crate) fn image_flags() -> Vec<Arg> {
-    vec![format(), value("platform", None, "string", "Inspect a specific platform of the multi-platform image")]
+    vec![
+        format(),
+        value(
+            "platform",
+            None,
+            "string",
+            "Inspect a specific platform of the multi-platform image",
+        ),
+    ]
 }
 
 pub(crate) fn network_flags() -> Vec<Arg> {
@@ -62,12 +70,15 @@ impl Kind {
     fn request(self, name: &str, flags: &Flags) -> Request {
         let named = |folder: &str, rest: &str| format!("/{folder}/{}{rest}", escape_path(name));
         match self {
-            Self::Container => {
-                Request::get(container_path(name, "/json")).query(Query::new().with_switch("size", flags.on("size")))
-            }
+            Self::Container => Request::get(container_path(name, "/json"))
+                .query(Query::new().with_switch("size", flags.on("size"))),
             Self::Image => Request::get(image_path(name, "/json")),
             Self::Network => {
-                let query = if flags.on("verbose") { Query::new().with("verbose", "true") } else { Query::new() };
+                let query = if flags.on("verbose") {
+                    Query::new().with("verbose", "true")
+                } else {
+                    Query::new()
+                };
                 Request::get(named("networks", "")).query(query)
             }
             Self::Volume => Request::get(named("volumes", "")),
@@ -128,10 +139,17 @@ async fn several(invocation: Invocation, kinds: &[Kind]) -> Result<(), Failure> 
     Failure::unless_empty(errors)
 }
 
-async fn find(client: &Client, name: &str, kinds: &[Kind], flags: &Flags) -> Result<String, Failure> {
+async fn find(
+    client: &Client,
+    name: &str,
+    kinds: &[Kind],
+    flags: &Flags,
+) -> Result<String, Failure> {
     for kind in kinds {
         match client.send(kind.request(name, flags)).await {
-            Ok(response) => return Ok(String::from_utf8_lossy(&response.bytes().await?).into_owned()),
+            Ok(response) => {
+                return Ok(String::from_utf8_lossy(&response.bytes().await?).into_owned());
+            }
             Err(error) if error.is_not_found() && kinds.len() > 1 => {}
             // A plugin is looked for last; an engine without plugins or with a strange name has none.
             Err(error) if *kind == Kind::Plugin && kinds.len() > 1 && error.status().is_some() => {}

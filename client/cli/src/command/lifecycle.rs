@@ -27,7 +27,10 @@ where
     let mut errors = Vec::new();
     for batch in names.chunks(PARALLEL) {
         let local = tokio::task::LocalSet::new();
-        let tasks: Vec<_> = batch.iter().map(|name| local.spawn_local(call(client.clone(), name.clone()))).collect();
+        let tasks: Vec<_> = batch
+            .iter()
+            .map(|name| local.spawn_local(call(client.clone(), name.clone())))
+            .collect();
         let results = local.run_until(async move {
             let mut results = Vec::new();
             for task in tasks {
@@ -46,7 +49,12 @@ where
     Failure::unless_empty(errors)
 }
 
-async fn post(client: Client, name: String, verb: &'static str, query: Query) -> Result<(), Failure> {
+async fn post(
+    client: Client,
+    name: String,
+    verb: &'static str,
+    query: Query,
+) -> Result<(), Failure> {
     client.send(Request::post(container_path(&name, verb)).query(query)).await?;
     Ok(())
 }
@@ -70,25 +78,39 @@ pub(crate) fn stop_flags() -> Vec<Arg> {
 
 fn stop_query(invocation: &Invocation) -> Result<Query, Failure> {
     let timeout = invocation.flags.number("timeout")?.map(|seconds| seconds.to_string());
-    Ok(Query::new().with_some("t", timeout.unwrap_or_default()).with_some("signal", invocation.flags.text("signal")))
+    Ok(Query::new()
+        .with_some("t", timeout.unwrap_or_default())
+        .with_some("signal", invocation.flags.text("signal")))
 }
 
 pub(crate) async fn stop(invocation: Invocation) -> Result<(), Failure> {
     let query = stop_query(&invocation)?;
-    each(&invocation.session, &invocation.args, |client, name| post(client, name, "/stop", query.clone())).await
+    each(&invocation.session, &invocation.args, |client, name| {
+        post(client, name, "/stop", query.clone())
+    })
+    .await
 }
 
 pub(crate) async fn restart(invocation: Invocation) -> Result<(), Failure> {
     let query = stop_query(&invocation)?;
-    each(&invocation.session, &invocation.args, |client, name| post(client, name, "/restart", query.clone())).await
+    each(&invocation.session, &invocation.args, |client, name| {
+        post(client, name, "/restart", query.clone())
+    })
+    .await
 }
 
 pub(crate) async fn pause(invocation: Invocation) -> Result<(), Failure> {
-    each(&invocation.session, &invocation.args, |client, name| post(client, name, "/pause", Query::new())).await
+    each(&invocation.session, &invocation.args, |client, name| {
+        post(client, name, "/pause", Query::new())
+    })
+    .await
 }
 
 pub(crate) async fn unpause(invocation: Invocation) -> Result<(), Failure> {
-    each(&invocation.session, &invocation.args, |client, name| post(client, name, "/unpause", Query::new())).await
+    each(&invocation.session, &invocation.args, |client, name| {
+        post(client, name, "/unpause", Query::new())
+    })
+    .await
 }
 
 pub(crate) async fn rename(invocation: Invocation) -> Result<(), Failure> {
@@ -98,7 +120,8 @@ pub(crate) async fn rename(invocation: Invocation) -> Result<(), Failure> {
     }
     let client = session.client().await?;
     let query = Query::new().with("name", args[1].trim());
-    let renamed = client.send(Request::post(container_path(args[0].trim(), "/rename")).query(query)).await;
+    let renamed =
+        client.send(Request::post(container_path(args[0].trim(), "/rename")).query(query)).await;
     match renamed {
         Ok(_) => Ok(()),
         Err(error) => {

@@ -14,8 +14,18 @@ pub(crate) fn flags() -> Vec<Arg> {
     vec![
         switch("all", 'a', "Show all containers (default shows just running)"),
         list("filter", 'f', "Filter output based on conditions provided").value_name("filter"),
-        value("format", None, "string", "Format output: 'table', 'table TEMPLATE', 'json', or a Go template"),
-        value("last", 'n', "int", "Show n last created containers (includes all states) (default -1)"),
+        value(
+            "format",
+            None,
+            "string",
+            "Format output: 'table', 'table TEMPLATE', 'json', or a Go template",
+        ),
+        value(
+            "last",
+            'n',
+            "int",
+            "Show n last created containers (includes all states) (default -1)",
+        ),
         switch("latest", 'l', "Show the latest created container (includes all states)"),
         switch("no-trunc", None, "Don't truncate output"),
         switch("quiet", 'q', "Only display container IDs"),
@@ -54,11 +64,15 @@ pub(crate) async fn run(invocation: Invocation) -> Result<(), Failure> {
         format => format,
     };
     let sized = flags.on("size") || format.contains(".Size");
-    let mut query = Query::new().with_some("filters", filters).with_switch("all", flags.on("all")).with_switch("size", sized);
+    let mut query = Query::new()
+        .with_some("filters", filters)
+        .with_switch("all", flags.on("all"))
+        .with_switch("size", sized);
     if last > 0 {
         query = query.with("limit", last.to_string());
     }
-    let containers: Vec<Value> = client.send(Request::get("/containers/json").query(query)).await?.json().await?;
+    let containers: Vec<Value> =
+        client.send(Request::get("/containers/json").query(query)).await?.json().await?;
     let full = flags.on("no-trunc");
     let rows: Vec<Row> = containers.iter().map(|container| row(container, full)).collect();
     let mut columns = vec!["ID", "Image", "Command", "RunningFor", "Status", "Ports", "Names"];
@@ -110,7 +124,9 @@ fn image(container: &Value, full: bool) -> String {
     if image.is_empty() {
         return "<no image>".into();
     }
-    let is_id = container["ImageID"].as_str().is_some_and(|id| id == image || shortened(id, false) == shortened(image, false));
+    let is_id = container["ImageID"]
+        .as_str()
+        .is_some_and(|id| id == image || shortened(id, false) == shortened(image, false));
     if !full && is_id { shortened(image, false) } else { image.to_owned() }
 }
 
@@ -129,12 +145,18 @@ fn command(text: &str, full: bool) -> String {
 
 /// `a=b,c=d`.
 pub(crate) fn labels(labels: &Value) -> String {
-    let pair = |(name, value): (&String, &Value)| format!("{name}={}", value.as_str().unwrap_or_default());
+    let pair =
+        |(name, value): (&String, &Value)| format!("{name}={}", value.as_str().unwrap_or_default());
     labels.as_object().into_iter().flatten().map(pair).collect::<Vec<_>>().join(",")
 }
 
 fn keys(map: &Value) -> String {
-    map.as_object().into_iter().flatten().map(|(name, _)| name.as_str()).collect::<Vec<_>>().join(",")
+    map.as_object()
+        .into_iter()
+        .flatten()
+        .map(|(name, _)| name.as_str())
+        .collect::<Vec<_>>()
+        .join(",")
 }
 
 fn size(container: &Value) -> String {
@@ -155,7 +177,12 @@ fn mounts(container: &Value, full: bool) -> String {
 }
 
 fn local_volumes(container: &Value) -> usize {
-    container["Mounts"].as_array().into_iter().flatten().filter(|mount| mount["Driver"] == "local").count()
+    container["Mounts"]
+        .as_array()
+        .into_iter()
+        .flatten()
+        .filter(|mount| mount["Driver"] == "local")
+        .count()
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
@@ -180,7 +207,12 @@ pub(crate) fn ports(list: &Value) -> String {
         })
         .collect();
     mappings.sort_by(|left, right| {
-        (left.private, &left.ip, left.public, &left.protocol).cmp(&(right.private, &right.ip, right.public, &right.protocol))
+        (left.private, &left.ip, left.public, &left.protocol).cmp(&(
+            right.private,
+            &right.ip,
+            right.public,
+            &right.protocol,
+        ))
     });
     let mut groups: Vec<(Mapping, i64)> = Vec::new();
     let mut single = Vec::new();
@@ -203,7 +235,12 @@ pub(crate) fn ports(list: &Value) -> String {
             }
         }
     }
-    groups.iter().map(|(first, last)| shown(first, *last)).chain(single).collect::<Vec<_>>().join(", ")
+    groups
+        .iter()
+        .map(|(first, last)| shown(first, *last))
+        .chain(single)
+        .collect::<Vec<_>>()
+        .join(", ")
 }
 
 fn shown(mapping: &Mapping, last: i64) -> String {
@@ -215,7 +252,8 @@ fn shown(mapping: &Mapping, last: i64) -> String {
     if mapping.public == 0 {
         return inside;
     }
-    let ip = if mapping.ip.contains(':') { format!("[{}]", mapping.ip) } else { mapping.ip.clone() };
+    let ip =
+        if mapping.ip.contains(':') { format!("[{}]", mapping.ip) } else { mapping.ip.clone() };
     format!("{ip}:{}->{inside}", span(mapping.public))
 }
 

@@ -16,10 +16,25 @@ pub(crate) fn flags() -> Vec<Arg> {
     vec![
         switch("details", None, "Show extra details provided to logs"),
         switch("follow", 'f', "Follow log output"),
-        value("since", None, "string", "Show logs since timestamp (e.g. \"2013-01-02T13:23:37Z\") or relative (e.g. \"42m\" for 42 minutes)"),
-        value("tail", 'n', "string", "Number of lines to show from the end of the logs (default \"all\")"),
+        value(
+            "since",
+            None,
+            "string",
+            "Show logs since timestamp (e.g. \"2013-01-02T13:23:37Z\") or relative (e.g. \"42m\" for 42 minutes)",
+        ),
+        value(
+            "tail",
+            'n',
+            "string",
+            "Number of lines to show from the end of the logs (default \"all\")",
+        ),
         switch("timestamps", 't', "Show timestamps"),
-        value("until", None, "string", "Show logs before a timestamp (e.g. \"2013-01-02T13:23:37Z\") or relative (e.g. \"42m\" for 42 minutes)"),
+        value(
+            "until",
+            None,
+            "string",
+            "Show logs before a timestamp (e.g. \"2013-01-02T13:23:37Z\") or relative (e.g. \"42m\" for 42 minutes)",
+        ),
     ]
 }
 

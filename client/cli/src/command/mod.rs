@@ -92,8 +92,10 @@ pub(crate) const GROUPS: &[(&str, &str)] = &[
 ];
 
 /// The names that the overview shows first.
-pub(crate) const FREQUENT: &[&str] =
-    &["run", "exec", "ps", "build", "pull", "push", "images", "login", "logout", "search", "version", "info"];
+pub(crate) const FREQUENT: &[&str] = &[
+    "run", "exec", "ps", "build", "pull", "push", "images", "login", "logout", "search", "version",
+    "info",
+];
 
 fn none() -> Vec<Arg> {
     Vec::new()

@@ -21,7 +21,12 @@ pub(crate) fn path(name: &str, rest: &str) -> String {
 pub(crate) fn list_flags() -> Vec<Arg> {
     vec![
         many("filter", 'f', "Provide filter values (e.g. \"driver=bridge\")").value_name("filter"),
-        value("format", None, "string", "Format output: 'table', 'table TEMPLATE', 'json', or a Go template"),
+        value(
+            "format",
+            None,
+            "string",
+            "Format output: 'table', 'table TEMPLATE', 'json', or a Go template",
+        ),
         switch("no-trunc", None, "Do not truncate the output"),
         switch("quiet", 'q', "Only display network IDs"),
     ]
@@ -46,7 +51,8 @@ pub(crate) async fn list(invocation: Invocation) -> Result<(), Failure> {
     let Invocation { session, flags, .. } = invocation;
     let query = Query::new().with_some("filters", filter::json(&flags.all("filter"))?);
     let client = session.client().await?;
-    let mut networks: Vec<Value> = client.send(Request::get("/networks").query(query)).await?.json().await?;
+    let mut networks: Vec<Value> =
+        client.send(Request::get("/networks").query(query)).await?.json().await?;
     networks.sort_by_key(|network| network["Name"].as_str().unwrap_or_default().to_owned());
     let format = match flags.text("format") {
         format if format.is_empty() && !flags.on("quiet") => session.configured("networksFormat"),
@@ -54,7 +60,13 @@ pub(crate) async fn list(invocation: Invocation) -> Result<(), Failure> {
     };
     let full = flags.on("no-trunc");
     let rows: Vec<Row> = networks.iter().map(|network| row(network, full)).collect();
-    listing::print(KIND, &format, &["ID", "Name", "Driver", "Scope"], flags.on("quiet").then_some("ID"), &rows)
+    listing::print(
+        KIND,
+        &format,
+        &["ID", "Name", "Driver", "Scope"],
+        flags.on("quiet").then_some("ID"),
+        &rows,
+    )
 }
 
 fn row(network: &Value, full: bool) -> Row {

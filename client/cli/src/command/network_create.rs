@@ -15,7 +15,8 @@ use std::net::IpAddr;
 pub(crate) fn flags() -> Vec<Arg> {
     vec![
         switch("attachable", None, "Enable manual container attachment"),
-        list("aux-address", None, "Auxiliary IPv4 or IPv6 addresses used by Network driver").value_name("map"),
+        list("aux-address", None, "Auxiliary IPv4 or IPv6 addresses used by Network driver")
+            .value_name("map"),
         value("config-from", None, "string", "The network from which to copy the configuration"),
         switch("config-only", None, "Create a configuration only network"),
         value("driver", 'd', "string", "Driver to manage the Network (default \"bridge\")"),
@@ -58,7 +59,8 @@ pub(crate) async fn run(invocation: Invocation) -> Result<(), Failure> {
         labels: or_empty(env::map(&flags.all("label"))),
     };
     let client = session.client().await?;
-    let reply: Value = client.send(Request::post("/networks/create").json(&body)?).await?.json().await?;
+    let reply: Value =
+        client.send(Request::post("/networks/create").json(&body)?).await?.json().await?;
     if let Some(warning) = reply["Warning"].as_str().filter(|warning| !warning.is_empty()) {
         output::complain(format!("WARNING: {warning}"));
     }
@@ -77,8 +79,12 @@ fn contains(subnet: &str, address: IpAddr) -> bool {
     let Some((base, length)) = network(subnet) else { return false };
     let masked = |bits: u128, width: u8| if length == 0 { 0 } else { bits >> (width - length) };
     match (base, address) {
-        (IpAddr::V4(base), IpAddr::V4(address)) => masked(u32::from(base).into(), 32) == masked(u32::from(address).into(), 32),
-        (IpAddr::V6(base), IpAddr::V6(address)) => masked(base.into(), 128) == masked(address.into(), 128),
+        (IpAddr::V4(base), IpAddr::V4(address)) => {
+            masked(u32::from(base).into(), 32) == masked(u32::from(address).into(), 32)
+        }
+        (IpAddr::V6(base), IpAddr::V6(address)) => {
+            masked(base.into(), 128) == masked(address.into(), 128)
+        }
         _ => false,
     }
 }
@@ -102,15 +108,25 @@ fn pools(flags: &Flags) -> Result<Vec<IpamConfig>, String> {
     for range in flags.all("ip-range") {
         let (base, _) = network(&range).ok_or_else(|| format!("invalid CIDR address: {range}"))?;
         let pool = pools.iter_mut().find(|pool| contains(&pool.subnet, base));
-        pool.ok_or_else(|| format!("no matching subnet for range {range}"))?.ip_range.clone_from(&range);
+        pool.ok_or_else(|| format!("no matching subnet for range {range}"))?
+            .ip_range
+            .clone_from(&range);
     }
     for gateway in flags.all("gateway") {
-        let pool = gateway.parse().ok().and_then(|address| pools.iter_mut().find(|pool| contains(&pool.subnet, address)));
-        pool.ok_or_else(|| format!("no matching subnet for gateway {gateway}"))?.gateway.clone_from(&gateway);
+        let pool = gateway
+            .parse()
+            .ok()
+            .and_then(|address| pools.iter_mut().find(|pool| contains(&pool.subnet, address)));
+        pool.ok_or_else(|| format!("no matching subnet for gateway {gateway}"))?
+            .gateway
+            .clone_from(&gateway);
     }
     for auxiliary in flags.all("aux-address") {
         let (name, text) = auxiliary.split_once('=').unwrap_or((&auxiliary, ""));
-        let pool = text.parse().ok().and_then(|address| pools.iter_mut().find(|pool| contains(&pool.subnet, address)));
+        let pool = text
+            .parse()
+            .ok()
+            .and_then(|address| pools.iter_mut().find(|pool| contains(&pool.subnet, address)));
         let pool = pool.ok_or_else(|| format!("no matching subnet for aux-address {text}"))?;
         pool.auxiliary_addresses.insert(name.to_owned(), text.to_owned());
     }

@@ -14,7 +14,9 @@ pub(crate) async fn run(invocation: Invocation) -> Result<(), Failure> {
     let Some(wanted) = args.get(1) else {
         let mut lines = Vec::new();
         for (port, bindings) in ports.as_object().into_iter().flatten() {
-            lines.extend(addresses(bindings).map(|address| (number(port), format!("{port} -> {address}"))));
+            lines.extend(
+                addresses(bindings).map(|address| (number(port), format!("{port} -> {address}"))),
+            );
         }
         lines.sort();
         return Ok(lines.iter().try_for_each(|(_, line)| output::line(line))?);
@@ -26,7 +28,10 @@ pub(crate) async fn run(invocation: Invocation) -> Result<(), Failure> {
     let bindings = &ports[format!("{port}/{protocol}")];
     let shown: Vec<String> = addresses(bindings).collect();
     if shown.is_empty() {
-        return Err(Failure::Plain(format!("Error: No public port '{wanted}' published for {}", args[0])));
+        return Err(Failure::Plain(format!(
+            "Error: No public port '{wanted}' published for {}",
+            args[0]
+        )));
     }
     Ok(shown.iter().try_for_each(output::line)?)
 }
@@ -39,6 +44,10 @@ fn addresses(bindings: &Value) -> impl Iterator<Item = String> {
     bindings.as_array().into_iter().flatten().map(|binding| {
         let text = |name: &str| binding[name].as_str().unwrap_or_default();
         let ip = text("HostIp");
-        if ip.contains(':') { format!("[{ip}]:{}", text("HostPort")) } else { format!("{ip}:{}", text("HostPort")) }
+        if ip.contains(':') {
+            format!("[{ip}]:{}", text("HostPort"))
+        } else {
+            format!("{ip}:{}", text("HostPort"))
+        }
     })
 }

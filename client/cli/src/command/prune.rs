@@ -14,7 +14,8 @@ use std::io::Write as _;
 
 pub(crate) fn flags() -> Vec<Arg> {
     vec![
-        list("filter", None, "Provide filter values (e.g. \"until=<timestamp>\")").value_name("filter"),
+        list("filter", None, "Provide filter values (e.g. \"until=<timestamp>\")")
+            .value_name("filter"),
         switch("force", 'f', "Do not prompt for confirmation"),
     ]
 }
@@ -63,7 +64,8 @@ fn reclaimed(bytes: u64) -> Result<(), Failure> {
 
 /// Prints the title and the names, and an empty line, if there are names.
 fn deleted(title: &str, names: &Value) -> Result<(), Failure> {
-    let names: Vec<&str> = names.as_array().into_iter().flatten().filter_map(Value::as_str).collect();
+    let names: Vec<&str> =
+        names.as_array().into_iter().flatten().filter_map(Value::as_str).collect();
     if names.is_empty() {
         return Ok(());
     }
@@ -122,7 +124,8 @@ pub(crate) async fn images(invocation: Invocation) -> Result<(), Failure> {
 
 pub(crate) async fn networks(invocation: Invocation) -> Result<(), Failure> {
     let Invocation { session, flags, .. } = invocation;
-    if !agreed(&flags, "This will remove all custom networks not used by at least one container.")? {
+    if !agreed(&flags, "This will remove all custom networks not used by at least one container.")?
+    {
         return Ok(());
     }
     let query = filters(&session, &flags, &[])?;
@@ -149,7 +152,8 @@ pub(crate) async fn volumes(invocation: Invocation) -> Result<(), Failure> {
 }
 
 fn system_warning(flags: &Flags) -> String {
-    let mut lines = vec!["  - all stopped containers", "  - all networks not used by at least one container"];
+    let mut lines =
+        vec!["  - all stopped containers", "  - all networks not used by at least one container"];
     if flags.on("volumes") {
         lines.push("  - all anonymous volumes not used by at least one container");
     }
@@ -171,7 +175,9 @@ pub(crate) async fn system(invocation: Invocation) -> Result<(), Failure> {
     let Invocation { session, flags, .. } = invocation;
     let given = flags.all("filter");
     if flags.on("volumes") && given.iter().any(|filter| filter.starts_with("until=")) {
-        return Err(Failure::Plain("ERROR: The \"until\" filter is not supported with \"--volumes\"".into()));
+        return Err(Failure::Plain(
+            "ERROR: The \"until\" filter is not supported with \"--volumes\"".into(),
+        ));
     }
     if !agreed(&flags, &system_warning(&flags))? {
         return Ok(());

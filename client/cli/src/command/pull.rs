@@ -36,9 +36,14 @@ pub(crate) async fn run(invocation: Invocation) -> Result<(), Failure> {
     }
     let client = session.client().await?;
     let platform = flags.text("platform");
-    let pulling = Pulling { session: &session, client: &client, platform: &platform, quiet, to_error: false };
+    let pulling =
+        Pulling { session: &session, client: &client, platform: &platform, quiet, to_error: false };
     pulling.tagged(&reference, if all { None } else { Some(reference.tag_or_digest()) }).await?;
-    if all { Ok(()) } else { Ok(output::line(format!("{}/{}", reference.registry, full_name(&reference)))?) }
+    if all {
+        Ok(())
+    } else {
+        Ok(output::line(format!("{}/{}", reference.registry, full_name(&reference)))?)
+    }
 }
 
 fn full_name(reference: &Reference) -> String {
@@ -83,7 +88,8 @@ impl Pulling<'_> {
 /// Shows a stream of progress: bars on a terminal, lines elsewhere. An error in the stream is the command's.
 pub(crate) async fn show(response: Response, quiet: bool, to_error: bool) -> Result<(), Failure> {
     let mut objects = response.objects();
-    let terminal = if to_error { std::io::stderr().is_terminal() } else { std::io::stdout().is_terminal() };
+    let terminal =
+        if to_error { std::io::stderr().is_terminal() } else { std::io::stdout().is_terminal() };
     let mut bars = (terminal && !quiet).then(crate::stream::bars::Bars::new);
     while let Some(progress) = objects.next::<Value>().await? {
         let error = &progress["errorDetail"];
@@ -111,12 +117,13 @@ fn plain(progress: &Value, to_error: bool) -> Result<(), Failure> {
     if detail["current"].as_i64().unwrap_or(0) > 0 || detail["total"].as_i64().unwrap_or(0) > 0 {
         return Ok(());
     }
-    let text = match (progress["stream"].as_str(), progress["id"].as_str(), progress["status"].as_str()) {
-        (Some(stream), ..) if !stream.is_empty() => stream.to_owned(),
-        (_, Some(id), Some(status)) if !id.is_empty() => format!("{id}: {status}\n"),
-        (.., Some(status)) => format!("{status}\n"),
-        _ => return Ok(()),
-    };
+    let text =
+        match (progress["stream"].as_str(), progress["id"].as_str(), progress["status"].as_str()) {
+            (Some(stream), ..) if !stream.is_empty() => stream.to_owned(),
+            (_, Some(id), Some(status)) if !id.is_empty() => format!("{id}: {status}\n"),
+            (.., Some(status)) => format!("{status}\n"),
+            _ => return Ok(()),
+        };
     if to_error {
         std::io::stderr().write_all(text.as_bytes())?;
         return Ok(());
@@ -143,7 +150,9 @@ fn credentials(session: &Session, key: &str) -> Option<Value> {
     let decoded = STANDARD.decode(entry["auth"].as_str()?).ok()?;
     let text = String::from_utf8(decoded).ok()?;
     let (user, password) = text.split_once(':')?;
-    Some(json!({ "username": user, "password": password.trim_end_matches('\0'), "serveraddress": key }))
+    Some(
+        json!({ "username": user, "password": password.trim_end_matches('\0'), "serveraddress": key }),
+    )
 }
 
 /// Asks `docker-credential-NAME get`, whose input is the registry.

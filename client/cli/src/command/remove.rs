@@ -37,7 +37,9 @@ pub(crate) async fn run(invocation: Invocation) -> Result<(), Failure> {
     .await;
     match removed {
         // What is to be gone and was never there is no failure.
-        Err(Failure::Several(errors)) if force && errors.iter().all(|error| error.contains("No such container")) => {
+        Err(Failure::Several(errors))
+            if force && errors.iter().all(|error| error.contains("No such container")) =>
+        {
             errors.iter().for_each(output::complain);
             Ok(())
         }

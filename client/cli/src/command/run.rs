@@ -1,8 +1,8 @@
 //! `run`: make, attach, wait, start, in this order, so that no byte and no exit is missed.
 
 use crate::arg::Flags;
-use crate::command::create::{self, Created, check_pull};
 use crate::command::Invocation;
+use crate::command::create::{self, Created, check_pull};
 use crate::failure::Failure;
 use crate::output;
 use crate::session::Session;
@@ -15,15 +15,22 @@ pub(crate) async fn run(invocation: Invocation) -> Result<(), Failure> {
     let detach = flags.on("detach");
     check_pull(&flags).map_err(|failure| failure.hinted("run", 125))?;
     if detach && flags.given("attach") {
-        return Err(Failure::Plain("conflicting options: cannot specify both --attach and --detach".into()));
+        return Err(Failure::Plain(
+            "conflicting options: cannot specify both --attach and --detach".into(),
+        ));
     }
     let interactive = flags.on("interactive") && !detach;
     if interactive && flags.on("tty") && !terminal::input_is_terminal() {
-        return Err(Failure::Plain("the input device is not a TTY".into()).hinted("run", 125).silent_name());
+        return Err(Failure::Plain("the input device is not a TTY".into())
+            .hinted("run", 125)
+            .silent_name());
     }
-    let mut created = create(&session, &flags, &args).await.map_err(|failure| failure.hinted("run", 125))?;
+    let mut created =
+        create(&session, &flags, &args).await.map_err(|failure| failure.hinted("run", 125))?;
     created.body.host_config.console_size = [0, 0];
-    let keys = flags.text_of("detach-keys").map_or_else(|| session.configured("detachKeys"), str::to_owned);
+    let keys = flags
+        .text_of("detach-keys")
+        .map_or_else(|| session.configured("detachKeys"), str::to_owned);
     if detach {
         return background(&created).await;
     }
@@ -62,7 +69,10 @@ async fn start(created: &Created) -> Result<(), Failure> {
 pub(crate) fn start_code(error: &ClientError) -> u8 {
     let text = error.to_string();
     let has = |words: &str| text.contains(words);
-    if has("executable file not found") || has("no such file or directory") || has("system cannot find the file specified") {
+    if has("executable file not found")
+        || has("no such file or directory")
+        || has("system cannot find the file specified")
+    {
         127
     } else if has("permission denied") || has("is a directory") {
         126
@@ -73,9 +83,15 @@ pub(crate) fn start_code(error: &ClientError) -> u8 {
 
 async fn foreground(created: &Created, keys: &str, proxy: bool) -> Result<(), Failure> {
     let config = &created.body.config;
-    let streams = Streams { input: config.attach_stdin, output: config.attach_stdout, error: config.attach_stderr };
+    let streams = Streams {
+        input: config.attach_stdin,
+        output: config.attach_stdout,
+        error: config.attach_stderr,
+    };
     let attached = match streams.any() {
-        true => Some(Attached::open(&created.client, &created.id, streams, config.tty, keys).await?),
+        true => {
+            Some(Attached::open(&created.client, &created.id, streams, config.tty, keys).await?)
+        }
         false => None,
     };
     let waiting = exit::Waiting::open(&created.client, &created.id, condition(created)).await?;
@@ -92,7 +108,9 @@ async fn foreground(created: &Created, keys: &str, proxy: bool) -> Result<(), Fa
         output::line(&created.id)?;
         return waiting.status().await;
     };
-    let resizing = config.tty.then(|| terminal::follow_size(&created.client, format!("/containers/{}/resize", created.id)));
+    let resizing = config.tty.then(|| {
+        terminal::follow_size(&created.client, format!("/containers/{}/resize", created.id))
+    });
     let end = attached.copy().await;
     drop(resizing);
     match end? {
@@ -110,4 +128,3 @@ impl Failure {
         }
     }
 }
-

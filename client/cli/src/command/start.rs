@@ -26,9 +26,13 @@ pub(crate) async fn run(invocation: Invocation) -> Result<(), Failure> {
     let Invocation { session, flags, args } = invocation;
     if flags.on("attach") || flags.on("interactive") {
         if args.len() > 1 {
-            return Err(Failure::Plain("you cannot start and attach multiple containers at once".into()));
+            return Err(Failure::Plain(
+                "you cannot start and attach multiple containers at once".into(),
+            ));
         }
-        let keys = flags.text_of("detach-keys").map_or_else(|| session.configured("detachKeys"), str::to_owned);
+        let keys = flags
+            .text_of("detach-keys")
+            .map_or_else(|| session.configured("detachKeys"), str::to_owned);
         return attached(&session, &args[0], flags.on("interactive"), &keys).await;
     }
     let query = Query::new()
@@ -52,7 +56,12 @@ pub(crate) async fn run(invocation: Invocation) -> Result<(), Failure> {
     Err(Failure::Plain(format!("Error: failed to start containers: {}", failed.join(", "))))
 }
 
-async fn attached(session: &Session, name: &str, interactive: bool, keys: &str) -> Result<(), Failure> {
+async fn attached(
+    session: &Session,
+    name: &str,
+    interactive: bool,
+    keys: &str,
+) -> Result<(), Failure> {
     let client = session.client().await?;
     let container = inspected(&client, name).await?;
     let id = container["Id"].as_str().unwrap_or(name).to_owned();
@@ -61,7 +70,8 @@ async fn attached(session: &Session, name: &str, interactive: bool, keys: &str) 
     let streams = Streams { input, output: true, error: true };
     let attached = Attached::open(&client, &id, streams, tty, keys).await?;
     let removed = container["HostConfig"]["AutoRemove"] == true;
-    let waiting = exit::Waiting::open(&client, &id, if removed { "removed" } else { "next-exit" }).await?;
+    let waiting =
+        exit::Waiting::open(&client, &id, if removed { "removed" } else { "next-exit" }).await?;
     let _signals = (!tty).then(|| signals::forward(&client, &id));
     client.send(Request::post(container_path(&id, "/start"))).await?;
     let _size = tty.then(|| terminal::follow_size(&client, container_path(&id, "/resize")));

@@ -16,7 +16,12 @@ use std::time::Duration;
 pub(crate) fn flags() -> Vec<Arg> {
     vec![
         switch("all", 'a', "Show all containers (default shows just running)"),
-        value("format", None, "string", "Format output: 'table', 'table TEMPLATE', 'json', or a Go template"),
+        value(
+            "format",
+            None,
+            "string",
+            "Format output: 'table', 'table TEMPLATE', 'json', or a Go template",
+        ),
         switch("no-stream", None, "Disable streaming stats and only pull the first result"),
         switch("no-trunc", None, "Do not truncate output"),
     ]
@@ -36,7 +41,8 @@ const KIND: Kind = Kind {
         ("PIDs", "PIDS"),
     ],
 };
-const COLUMNS: &[&str] = &["ID", "Name", "CPUPerc", "MemUsage", "MemPerc", "NetIO", "BlockIO", "PIDs"];
+const COLUMNS: &[&str] =
+    &["ID", "Name", "CPUPerc", "MemUsage", "MemPerc", "NetIO", "BlockIO", "PIDs"];
 
 pub(crate) async fn run(invocation: Invocation) -> Result<(), Failure> {
     let Invocation { session, flags, args } = invocation;
@@ -50,7 +56,8 @@ pub(crate) async fn run(invocation: Invocation) -> Result<(), Failure> {
     };
     let (full, once) = (flags.on("no-trunc"), flags.on("no-stream"));
     loop {
-        let names = if args.is_empty() { running(&client, flags.on("all")).await? } else { args.clone() };
+        let names =
+            if args.is_empty() { running(&client, flags.on("all")).await? } else { args.clone() };
         let rows = samples(&client, &names, full).await;
         if !once && (format.is_empty() || format.starts_with("table")) {
             // The picture is drawn over the one before.
@@ -68,8 +75,12 @@ pub(crate) async fn run(invocation: Invocation) -> Result<(), Failure> {
 
 async fn running(client: &Client, all: bool) -> Result<Vec<String>, Failure> {
     let query = Query::new().with_switch("all", all);
-    let containers: Vec<Value> = client.send(Request::get("/containers/json").query(query)).await?.json().await?;
-    Ok(containers.iter().filter_map(|container| container["Id"].as_str().map(str::to_owned)).collect())
+    let containers: Vec<Value> =
+        client.send(Request::get("/containers/json").query(query)).await?.json().await?;
+    Ok(containers
+        .iter()
+        .filter_map(|container| container["Id"].as_str().map(str::to_owned))
+        .collect())
 }
 
 /// One sample of each, all taken at the same time: the engine needs a second for each.
@@ -105,7 +116,9 @@ fn row(name: &str, sample: &Value, full: bool) -> Row {
     let share = if limit > 0.0 { used / limit * 100.0 } else { 0.0 };
     let (received, sent) = network(&sample["networks"]);
     let (read, written) = blocks(&sample["blkio_stats"]["io_service_bytes_recursive"]);
-    let pair = |left: f64, right: f64| format!("{} / {}", units::short_size(left), units::short_size(right));
+    let pair = |left: f64, right: f64| {
+        format!("{} / {}", units::short_size(left), units::short_size(right))
+    };
     let binary = |bytes: f64| units::binary_size(bytes);
     listing::row([
         ("ID", json!(shortened(sample["id"].as_str().unwrap_or_default(), full))),
@@ -124,7 +137,11 @@ fn row(name: &str, sample: &Value, full: bool) -> Row {
 fn memory_used(memory: &Value) -> f64 {
     let usage = float(&memory["usage"]);
     let stats = &memory["stats"];
-    let cache = if stats["total_inactive_file"].is_u64() { &stats["total_inactive_file"] } else { &stats["inactive_file"] };
+    let cache = if stats["total_inactive_file"].is_u64() {
+        &stats["total_inactive_file"]
+    } else {
+        &stats["inactive_file"]
+    };
     let cache = float(cache);
     if cache < usage { usage - cache } else { usage }
 }
@@ -134,21 +151,33 @@ fn cpu(sample: &Value) -> f64 {
     let used = float(&now["cpu_usage"]["total_usage"]) - float(&before["cpu_usage"]["total_usage"]);
     let whole = float(&now["system_cpu_usage"]) - float(&before["system_cpu_usage"]);
     let cpus = match float(&now["online_cpus"]) {
-        0.0 => now["cpu_usage"]["percpu_usage"].as_array().map_or(0.0, |cpus| float(&json!(cpus.len()))),
+        0.0 => now["cpu_usage"]["percpu_usage"]
+            .as_array()
+            .map_or(0.0, |cpus| float(&json!(cpus.len()))),
         cpus => cpus,
     };
     if used > 0.0 && whole > 0.0 { used / whole * cpus * 100.0 } else { 0.0 }
 }
 
 fn network(networks: &Value) -> (f64, f64) {
-    let sum = |key: &str| networks.as_object().into_iter().flatten().map(|(_, network)| float(&network[key])).sum();
+    let sum = |key: &str| {
+        networks.as_object().into_iter().flatten().map(|(_, network)| float(&network[key])).sum()
+    };
     (sum("rx_bytes"), sum("tx_bytes"))
 }
 
 fn blocks(entries: &Value) -> (f64, f64) {
     let sum = |letter: char| {
-        let of = |entry: &&Value| entry["op"].as_str().is_some_and(|op| op.to_lowercase().starts_with(letter));
-        entries.as_array().into_iter().flatten().filter(of).map(|entry| float(&entry["value"])).sum()
+        let of = |entry: &&Value| {
+            entry["op"].as_str().is_some_and(|op| op.to_lowercase().starts_with(letter))
+        };
+        entries
+            .as_array()
+            .into_iter()
+            .flatten()
+            .filter(of)
+            .map(|entry| float(&entry["value"]))
+            .sum()
     };
     (sum('r'), sum('w'))
 }

@@ -15,7 +15,12 @@ use serde_json::{Value, json};
 
 pub(crate) fn df_flags() -> Vec<Arg> {
     vec![
-        value("format", None, "string", "Format output: 'table', 'table TEMPLATE', 'json', or a Go template"),
+        value(
+            "format",
+            None,
+            "string",
+            "Format output: 'table', 'table TEMPLATE', 'json', or a Go template",
+        ),
         switch("verbose", 'v', "Show detailed information on space usage"),
     ]
 }
@@ -38,8 +43,19 @@ pub(crate) async fn df(invocation: Invocation) -> Result<(), Failure> {
     if flags.on("verbose") && flags.text("format").is_empty() {
         return verbose(&usage);
     }
-    let rows = [images_usage(&usage), containers_usage(&usage), volumes_usage(&usage), cache_usage(&usage)];
-    listing::print(USAGE, &flags.text("format"), &["Type", "TotalCount", "Active", "Size", "Reclaimable"], None, &rows)
+    let rows = [
+        images_usage(&usage),
+        containers_usage(&usage),
+        volumes_usage(&usage),
+        cache_usage(&usage),
+    ];
+    listing::print(
+        USAGE,
+        &flags.text("format"),
+        &["Type", "TotalCount", "Active", "Size", "Reclaimable"],
+        None,
+        &rows,
+    )
 }
 
 fn items<'a>(usage: &'a Value, name: &str) -> &'a [Value] {
@@ -51,7 +67,14 @@ fn number(value: &Value, name: &str) -> i64 {
 }
 
 #[expect(clippy::cast_precision_loss, reason = "sizes are rounded for people")]
-fn usage_row(kind: &str, total: usize, active: usize, size: i64, reclaimable: i64, percent: bool) -> Row {
+fn usage_row(
+    kind: &str,
+    total: usize,
+    active: usize,
+    size: i64,
+    reclaimable: i64,
+    percent: bool,
+) -> Row {
     let shown = units::size(reclaimable as f64);
     let share = if size > 0 { reclaimable * 100 / size } else { 0 };
     let shown = if percent && size > 0 { format!("{shown} ({share}%)") } else { shown };
@@ -78,27 +101,45 @@ fn images_usage(usage: &Value) -> Row {
 fn containers_usage(usage: &Value) -> Row {
     let containers = items(usage, "Containers");
     let is_active = |container: &&Value| {
-        container["State"].as_str().is_some_and(|state| matches!(state, "running" | "paused" | "restarting"))
+        container["State"]
+            .as_str()
+            .is_some_and(|state| matches!(state, "running" | "paused" | "restarting"))
     };
-    let size = |list: &mut dyn Iterator<Item = &Value>| list.map(|container| number(container, "SizeRw")).sum::<i64>();
+    let size = |list: &mut dyn Iterator<Item = &Value>| {
+        list.map(|container| number(container, "SizeRw")).sum::<i64>()
+    };
     let total = size(&mut containers.iter());
     let used = size(&mut containers.iter().filter(is_active));
-    usage_row("Containers", containers.len(), containers.iter().filter(is_active).count(), total, total - used, true)
+    usage_row(
+        "Containers",
+        containers.len(),
+        containers.iter().filter(is_active).count(),
+        total,
+        total - used,
+        true,
+    )
 }
 
 fn volumes_usage(usage: &Value) -> Row {
     let volumes = items(usage, "Volumes");
     let data = |volume: &Value, name: &str| number(&volume["UsageData"], name);
     let total: i64 = volumes.iter().map(|volume| data(volume, "Size").max(0)).sum();
-    let free: i64 =
-        volumes.iter().filter(|volume| data(volume, "RefCount") == 0).map(|volume| data(volume, "Size").max(0)).sum();
+    let free: i64 = volumes
+        .iter()
+        .filter(|volume| data(volume, "RefCount") == 0)
+        .map(|volume| data(volume, "Size").max(0))
+        .sum();
     let active = volumes.iter().filter(|volume| data(volume, "RefCount") > 0).count();
     usage_row("Local Volumes", volumes.len(), active, total, free, true)
 }
 
 fn cache_usage(usage: &Value) -> Row {
     let records = items(usage, "BuildCache");
-    let total: i64 = records.iter().filter(|record| record["Shared"] != true).map(|record| number(record, "Size")).sum();
+    let total: i64 = records
+        .iter()
+        .filter(|record| record["Shared"] != true)
+        .map(|record| number(record, "Size"))
+        .sum();
     let used: i64 = records
         .iter()
         .filter(|record| record["InUse"] == true && record["Shared"] != true)
@@ -110,17 +151,39 @@ fn cache_usage(usage: &Value) -> Row {
 
 fn verbose(usage: &Value) -> Result<(), Failure> {
     output::line("Images space usage:\n")?;
-    let images: Vec<Row> = items(usage, "Images").iter().flat_map(|image| image_list::rows(image, false, false)).collect();
-    let columns = ["Repository", "Tag", "ID", "CreatedSince", "Size", "SharedSize", "UniqueSize", "Containers"];
+    let images: Vec<Row> = items(usage, "Images")
+        .iter()
+        .flat_map(|image| image_list::rows(image, false, false))
+        .collect();
+    let columns = [
+        "Repository",
+        "Tag",
+        "ID",
+        "CreatedSince",
+        "Size",
+        "SharedSize",
+        "UniqueSize",
+        "Containers",
+    ];
     listing::print(image_list::KIND, "", &columns, None, &images)?;
     output::line("\nContainers space usage:\n")?;
-    let containers: Vec<Row> = items(usage, "Containers").iter().map(|container| list::row(container, false)).collect();
-    let columns = ["ID", "Image", "Command", "LocalVolumes", "Size", "RunningFor", "Status", "Names"];
+    let containers: Vec<Row> = items(usage, "Containers").iter().map(container_row).collect();
+    let columns =
+        ["ID", "Image", "Command", "LocalVolumes", "Size", "RunningFor", "Status", "Names"];
     listing::print(list::KIND, "", &columns, None, &containers)?;
     output::line("\nLocal Volumes space usage:\n")?;
     let volumes: Vec<Row> = items(usage, "Volumes").iter().map(volume::row).collect();
     listing::print(volume::KIND, "", &["Name", "Links", "Size"], None, &volumes)?;
     build_cache(items(usage, "BuildCache"))
+}
+
+/// The size of a container here is what it wrote itself.
+fn container_row(container: &Value) -> Row {
+    let mut row = list::row(container, false);
+    #[expect(clippy::cast_precision_loss, reason = "sizes are rounded for people")]
+    let size = units::short_size(number(container, "SizeRw") as f64);
+    row.insert("Size".into(), json!(size));
+    row
 }
 
 const CACHE: Kind = Kind {
@@ -140,7 +203,9 @@ const CACHE: Kind = Kind {
 fn build_cache(records: &[Value]) -> Result<(), Failure> {
     let total: i64 = records.iter().map(|record| number(record, "Size")).sum();
     output::line(format!("\nBuild cache usage: {}\n", units::size(total as f64)))?;
-    let since = |value: &Value| value.as_str().and_then(time::seconds_of).map_or_else(String::new, time::ago);
+    let since = |value: &Value| {
+        value.as_str().and_then(time::seconds_of).map_or_else(String::new, time::ago)
+    };
     let row = |record: &Value| {
         listing::row([
             ("ID", json!(list::shortened(record["ID"].as_str().unwrap_or_default(), false))),
@@ -153,7 +218,8 @@ fn build_cache(records: &[Value]) -> Result<(), Failure> {
         ])
     };
     let rows: Vec<Row> = records.iter().map(row).collect();
-    let columns = ["ID", "CacheType", "Size", "CreatedSince", "LastUsedSince", "UsageCount", "Shared"];
+    let columns =
+        ["ID", "CacheType", "Size", "CreatedSince", "LastUsedSince", "UsageCount", "Shared"];
     listing::print(CACHE, "", &columns, None, &rows)
 }
 
@@ -175,8 +241,9 @@ pub(crate) async fn events(invocation: Invocation) -> Result<(), Failure> {
     let template = match flags.text("format").as_str() {
         "" => None,
         "json" => Some(Template::parse("{{json .}}")?),
-        text => Some(Template::parse(&unescaped(text)).map_err(|failure| {
-            Failure::Coded { code: 64, text: format!("Error parsing format: {failure}") }
+        text => Some(Template::parse(&unescaped(text)).map_err(|failure| Failure::Coded {
+            code: 64,
+            text: format!("Error parsing format: {failure}"),
         })?),
     };
     let json = matches!(flags.text("format").as_str(), "json" | "{{json .}}");
@@ -186,7 +253,11 @@ pub(crate) async fn events(invocation: Invocation) -> Result<(), Failure> {
         let event: Value = serde_json::from_slice(&text)?;
         match &template {
             _ if json => output::line(String::from_utf8_lossy(&text))?,
-            Some(template) => output::line(template.render(&event).map_err(|error| Failure::Plain(error.in_type("*events.Message")))?)?,
+            Some(template) => output::line(
+                template
+                    .render(&event)
+                    .map_err(|error| Failure::Plain(error.in_type("*events.Message")))?,
+            )?,
             None => output::line(event_line(&event))?,
         }
     }
@@ -201,9 +272,15 @@ fn event_line(event: &Value) -> String {
         _ => String::new(),
     };
     let attributes = event["Actor"]["Attributes"].as_object().into_iter().flatten();
-    let pairs: Vec<String> = attributes.map(|(name, value)| format!("{name}={}", text(value))).collect();
+    let pairs: Vec<String> =
+        attributes.map(|(name, value)| format!("{name}={}", text(value))).collect();
     let tail = if pairs.is_empty() { String::new() } else { format!(" ({})", pairs.join(", ")) };
-    format!("{when}{} {} {}{tail}", text(&event["Type"]), text(&event["Action"]), text(&event["Actor"]["ID"]))
+    format!(
+        "{when}{} {} {}{tail}",
+        text(&event["Type"]),
+        text(&event["Action"]),
+        text(&event["Actor"]["ID"])
+    )
 }
 
 /// Joins standard input and output to the engine's socket: the far end of `ssh://`.

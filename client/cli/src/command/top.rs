@@ -15,7 +15,8 @@ pub(crate) async fn run(invocation: Invocation) -> Result<(), Failure> {
     let request = Request::get(container_path(&args[0], "/top")).query(query);
     let reply: Value = client.send(request).await?.json().await?;
     let row = |row: &Value| {
-        let cells = row.as_array().into_iter().flatten().map(|cell| cell.as_str().unwrap_or_default());
+        let cells =
+            row.as_array().into_iter().flatten().map(|cell| cell.as_str().unwrap_or_default());
         cells.collect::<Vec<_>>().join("\t")
     };
     let processes = reply["Processes"].as_array().into_iter().flatten().map(row);

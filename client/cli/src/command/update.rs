@@ -13,7 +13,12 @@ use serde_json::Value;
 
 pub(crate) fn flags() -> Vec<Arg> {
     vec![
-        value("blkio-weight", None, "uint16", "Block IO (relative weight), between 10 and 1000, or 0 to disable (default 0)"),
+        value(
+            "blkio-weight",
+            None,
+            "uint16",
+            "Block IO (relative weight), between 10 and 1000, or 0 to disable (default 0)",
+        ),
         value("cpu-period", None, "int", "Limit CPU CFS (Completely Fair Scheduler) period"),
         value("cpu-quota", None, "int", "Limit CPU CFS (Completely Fair Scheduler) quota"),
         value("cpu-rt-period", None, "int", "Limit the CPU real-time period in microseconds"),
@@ -24,7 +29,12 @@ pub(crate) fn flags() -> Vec<Arg> {
         value("cpuset-mems", None, "string", "MEMs in which to allow execution (0-3, 0,1)"),
         value("memory", 'm', "bytes", "Memory limit"),
         value("memory-reservation", None, "bytes", "Memory soft limit"),
-        value("memory-swap", None, "bytes", "Swap limit equal to memory plus swap: -1 to enable unlimited swap"),
+        value(
+            "memory-swap",
+            None,
+            "bytes",
+            "Swap limit equal to memory plus swap: -1 to enable unlimited swap",
+        ),
         value("pids-limit", None, "int", "Tune container pids limit (set -1 for unlimited)"),
         value("restart", None, "string", "Restart policy to apply when a container exits"),
     ]
@@ -33,7 +43,9 @@ pub(crate) fn flags() -> Vec<Arg> {
 pub(crate) async fn run(invocation: Invocation) -> Result<(), Failure> {
     let Invocation { session, flags, args } = invocation;
     if !self::flags().iter().any(|arg| flags.given(arg.get_id().as_str())) {
-        return Err(Failure::Plain("you must provide one or more flags when using this command".into()));
+        return Err(Failure::Plain(
+            "you must provide one or more flags when using this command".into(),
+        ));
     }
     let body = body(&flags)?;
     let client = session.client().await?;
@@ -43,7 +55,14 @@ pub(crate) async fn run(invocation: Invocation) -> Result<(), Failure> {
         match client.send(request).await {
             Ok(response) => {
                 let reply: Value = response.json().await?;
-                warnings.extend(reply["Warnings"].as_array().into_iter().flatten().filter_map(Value::as_str).map(str::to_owned));
+                warnings.extend(
+                    reply["Warnings"]
+                        .as_array()
+                        .into_iter()
+                        .flatten()
+                        .filter_map(Value::as_str)
+                        .map(str::to_owned),
+                );
                 output::line(name)?;
             }
             Err(error) => errors.push(Failure::Engine(error).to_string()),
@@ -66,12 +85,15 @@ fn body(flags: &Flags) -> Result<UpdateBody, Failure> {
     };
     let nano_cpus = match flags.text_of("cpus") {
         None => 0,
-        Some(text) => size::nano_cpus(text).map_err(|reason| Failure::flag("cpus", text, &reason))?,
+        Some(text) => {
+            size::nano_cpus(text).map_err(|reason| Failure::flag("cpus", text, &reason))?
+        }
     };
     Ok(UpdateBody {
         restart_policy: limits::restart(&flags.text("restart")).map_err(Failure::Plain)?,
-        blkio_weight: u16::try_from(number("blkio-weight")?)
-            .map_err(|_| Failure::flag("blkio-weight", &flags.text("blkio-weight"), "value out of range"))?,
+        blkio_weight: u16::try_from(number("blkio-weight")?).map_err(|_| {
+            Failure::flag("blkio-weight", &flags.text("blkio-weight"), "value out of range")
+        })?,
         cpu_shares: number("cpu-shares")?,
         memory: bytes("memory")?,
         memory_reservation: bytes("memory-reservation")?,

@@ -38,7 +38,11 @@ pub(crate) async fn run(invocation: Invocation) -> Result<(), Failure> {
         "json" => output::line(both.to_string())?,
         format => {
             let template = Template::parse(&unescaped(format))?;
-            output::line(template.render(&both).map_err(|error| Failure::Plain(error.in_type("system.versionInfo")))?)?;
+            output::line(
+                template
+                    .render(&both)
+                    .map_err(|error| Failure::Plain(error.in_type("system.versionInfo")))?,
+            )?;
         }
     }
     asked.map(|_| ())
@@ -81,7 +85,8 @@ fn text(both: &Value) -> String {
         return out;
     }
     let platform = server["Platform"]["Name"].as_str().filter(|name| !name.is_empty());
-    let _ = writeln!(out, "\nServer:{}", platform.map_or_else(String::new, |name| format!(" {name}")));
+    let _ =
+        writeln!(out, "\nServer:{}", platform.map_or_else(String::new, |name| format!(" {name}")));
     for component in server["Components"].as_array().into_iter().flatten() {
         let _ = writeln!(out, " {}:", field(component, "Name"));
         let _ = writeln!(out, "  {:<17} {}", "Version:", field(component, "Version"));
@@ -94,12 +99,20 @@ fn details(out: &mut String, details: &Value, engine: bool) {
     let text = |name: &str| details[name].as_str().unwrap_or_default();
     if !engine {
         for (name, value) in details.as_object().into_iter().flatten() {
-            let _ = writeln!(out, "  {:<17} {}", format!("{name}:"), value.as_str().unwrap_or_default());
+            let _ = writeln!(
+                out,
+                "  {:<17} {}",
+                format!("{name}:"),
+                value.as_str().unwrap_or_default()
+            );
         }
         return;
     }
     let rows = [
-        ("API version", format!("{} (minimum version {})", text("ApiVersion"), text("MinAPIVersion"))),
+        (
+            "API version",
+            format!("{} (minimum version {})", text("ApiVersion"), text("MinAPIVersion")),
+        ),
         ("Go version", text("GoVersion").to_owned()),
         ("Git commit", text("GitCommit").to_owned()),
         ("Built", text("BuildTime").to_owned()),

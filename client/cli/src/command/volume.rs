@@ -44,17 +44,31 @@ pub(crate) async fn create(invocation: Invocation) -> Result<(), Failure> {
         labels: env::map(&flags.all("label")),
         name: args.first().cloned().unwrap_or_else(|| flags.text("name")),
     };
-    let body = CreateBody { labels: if body.labels.is_null() { Map::empty() } else { body.labels }, ..body };
+    let body = CreateBody {
+        labels: if body.labels.is_null() { Map::empty() } else { body.labels },
+        ..body
+    };
     let client = session.client().await?;
-    let reply: Value = client.send(Request::post("/volumes/create").json(&body)?).await?.json().await?;
+    let reply: Value =
+        client.send(Request::post("/volumes/create").json(&body)?).await?.json().await?;
     Ok(output::line(reply["Name"].as_str().unwrap_or_default())?)
 }
 
 pub(crate) fn list_flags() -> Vec<Arg> {
     vec![
-        switch("cluster", None, "Display only cluster volumes, and use cluster volume list formatting").hide(true),
+        switch(
+            "cluster",
+            None,
+            "Display only cluster volumes, and use cluster volume list formatting",
+        )
+        .hide(true),
         many("filter", 'f', "Provide filter values (e.g. \"dangling=true\")").value_name("filter"),
-        value("format", None, "string", "Format output: 'table', 'table TEMPLATE', 'json', or a Go template"),
+        value(
+            "format",
+            None,
+            "string",
+            "Format output: 'table', 'table TEMPLATE', 'json', or a Go template",
+        ),
         switch("quiet", 'q', "Only display volume names"),
     ]
 }
@@ -97,7 +111,8 @@ fn natural(row: &Row) -> String {
 pub(crate) fn row(volume: &Value) -> Row {
     let text = |name: &str| json!(volume[name].as_str().unwrap_or_default());
     let usage = &volume["UsageData"];
-    let (links, size) = (usage["RefCount"].as_i64().unwrap_or(-1), usage["Size"].as_i64().unwrap_or(-1));
+    let (links, size) =
+        (usage["RefCount"].as_i64().unwrap_or(-1), usage["Size"].as_i64().unwrap_or(-1));
     #[expect(clippy::cast_precision_loss, reason = "sizes are rounded for people")]
     let shown = if size < 0 { "N/A".to_owned() } else { crate::format::units::size(size as f64) };
     listing::row([

@@ -20,7 +20,8 @@ pub(crate) async fn run(invocation: Invocation) -> Result<(), Failure> {
 }
 
 async fn one(client: &Client, name: &str) -> Result<i64, Failure> {
-    let reply: Value = client.send(Request::post(container_path(name, "/wait"))).await?.json().await?;
+    let reply: Value =
+        client.send(Request::post(container_path(name, "/wait"))).await?.json().await?;
     match reply["Error"]["Message"].as_str().filter(|message| !message.is_empty()) {
         Some(message) => Err(Failure::Plain(message.to_owned())),
         None => Ok(reply["StatusCode"].as_i64().unwrap_or_default()),

@@ -64,7 +64,8 @@ pub(crate) fn raw_at<'a>(text: &'a str, path: &[&str]) -> Option<&'a str> {
     use std::collections::BTreeMap;
     let mut text = text;
     for key in path {
-        let map: BTreeMap<String, &serde_json::value::RawValue> = serde_json::from_str(text).ok()?;
+        let map: BTreeMap<String, &serde_json::value::RawValue> =
+            serde_json::from_str(text).ok()?;
         text = map.get(*key)?.get();
     }
     Some(text)

@@ -39,8 +39,11 @@ pub(crate) fn print(
     }
     match format {
         "" | "table" => {
-            let header = columns.iter().map(|field| header(kind, field)).collect::<Vec<_>>().join("\t");
-            let lines = rows.iter().map(|row| columns.iter().map(|field| cell(row, field)).collect::<Vec<_>>().join("\t"));
+            let header =
+                columns.iter().map(|field| header(kind, field)).collect::<Vec<_>>().join("\t");
+            let lines = rows.iter().map(|row| {
+                columns.iter().map(|field| cell(row, field)).collect::<Vec<_>>().join("\t")
+            });
             let lines: Vec<String> = std::iter::once(header).chain(lines).collect();
             Ok(output::bytes(table::aligned(&lines).as_bytes())?)
         }
@@ -51,7 +54,11 @@ pub(crate) fn print(
 }
 
 fn header(kind: Kind, field: &str) -> String {
-    kind.headers.iter().find(|(name, _)| *name == field).map_or(field, |(_, header)| header).to_owned()
+    kind.headers
+        .iter()
+        .find(|(name, _)| *name == field)
+        .map_or(field, |(_, header)| header)
+        .to_owned()
 }
 
 fn cell(row: &Row, field: &str) -> String {
@@ -65,12 +72,17 @@ fn cell(row: &Row, field: &str) -> String {
 fn titled(kind: Kind, text: &str, rows: &[Row]) -> Result<(), Failure> {
     let text = template::unescaped(text);
     let template = Template::parse(&text)?;
-    let headers = kind.headers.iter().map(|(name, header)| ((*name).to_owned(), Value::from(*header))).collect();
+    let headers = kind
+        .headers
+        .iter()
+        .map(|(name, header)| ((*name).to_owned(), Value::from(*header)))
+        .collect();
     let mut lines = vec![template.header(&Value::Object(headers))?];
     for row in rows {
         lines.push(rendered(kind, &template, row)?);
     }
-    let lines: Vec<String> = lines.iter().flat_map(|line| line.split('\n')).map(str::to_owned).collect();
+    let lines: Vec<String> =
+        lines.iter().flat_map(|line| line.split('\n')).map(str::to_owned).collect();
     Ok(output::bytes(table::aligned(&lines).as_bytes())?)
 }
 
@@ -85,7 +97,9 @@ fn templated(kind: Kind, text: &str, rows: &[Row]) -> Result<(), Failure> {
     if rows.is_empty() {
         // A field that does not exist is a mistake even when there is nothing to show.
         let fields = kind.headers.iter().map(|(name, _)| ((*name).to_owned(), Value::from("")));
-        if let Err(missing @ template::Unrendered::Field { .. }) = template.render(&Value::Object(fields.collect())) {
+        if let Err(missing @ template::Unrendered::Field { .. }) =
+            template.render(&Value::Object(fields.collect()))
+        {
             let text = missing.in_type(kind.go_type);
             return Err(Failure::Plain(format!("failed to execute template: {text}")));
         }

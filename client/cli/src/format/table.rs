@@ -14,7 +14,10 @@ pub(crate) fn spaced(lines: &[String], least: usize, gap: usize) -> String {
     let columns = rows.iter().map(Vec::len).max().unwrap_or_default();
     let widths: Vec<usize> = (0..columns)
         .map(|column| {
-            let cells = rows.iter().filter(|row| row.len() > column + 1).map(|row| row[column].chars().count() + gap);
+            let cells = rows
+                .iter()
+                .filter(|row| row.len() > column + 1)
+                .map(|row| row[column].chars().count() + gap);
             cells.max().unwrap_or_default().max(least)
         })
         .collect();

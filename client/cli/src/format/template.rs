@@ -49,10 +49,13 @@ impl Template {
         for (name, function) in FUNCTIONS {
             engine.add_func(name, *function);
         }
-        engine.parse(text).map_err(|error| {
+        engine.parse(with_label_function(text)).map_err(|error| {
             let cause = error.to_string();
             let cause = cause.rsplit(':').next().unwrap_or_default().trim();
-            Failure::Coded { code: 64, text: format!("template parsing error: template: :1: {cause}") }
+            Failure::Coded {
+                code: 64,
+                text: format!("template parsing error: template: :1: {cause}"),
+            }
         })?;
         Ok(Self { engine, text: text.to_owned() })
     }
@@ -67,11 +70,13 @@ impl Template {
     pub(crate) fn header(&self, dot: &Value) -> Result<String, Failure> {
         let mut engine = gtmpl_ng::Template::default();
         for (name, function) in FUNCTIONS {
-            engine.add_func(name, if *name == "println" || *name == "Label" { *function } else { same });
+            engine.add_func(name, if *name == "label" { *function } else { same });
         }
         engine
-            .parse(self.text.as_str())
-            .and_then(|()| Ok(engine.render(&Context::from(converted(dot, ""))).unwrap_or_default()))
+            .parse(with_label_function(&self.text))
+            .and_then(|()| {
+                Ok(engine.render(&Context::from(converted(dot, ""))).unwrap_or_default())
+            })
             .map_err(|error| Failure::Plain(error.to_string()))
     }
 
@@ -83,7 +88,11 @@ impl Template {
                     Value::Object(map) => match map.get(name) {
                         Some(next) => value = next,
                         None => {
-                            return Unrendered::Field { column, field: chain.clone(), name: name.to_owned() };
+                            return Unrendered::Field {
+                                column,
+                                field: chain.clone(),
+                                name: name.to_owned(),
+                            };
                         }
                     },
                     _ => break,
@@ -92,6 +101,21 @@ impl Template {
         }
         Unrendered::Other(format!("template: :1: {error}"))
     }
+}
+
+/// The engine has no methods with arguments: `.Label "name"` becomes a call of a function.
+fn with_label_function(text: &str) -> String {
+    let mut out = String::with_capacity(text.len());
+    let mut rest = text;
+    while let Some(at) = rest.find(".Label ") {
+        let joined = rest[..at].ends_with(|symbol: char| {
+            symbol.is_alphanumeric() || [')', '$', ']'].contains(&symbol)
+        });
+        out.push_str(&rest[..at]);
+        out.push_str(if joined { ".Label " } else { "label . " });
+        rest = &rest[at + ".Label ".len()..];
+    }
+    out + rest
 }
 
 /// The field chains of a template, and where they stand.
@@ -107,8 +131,10 @@ fn chains(text: &str) -> Vec<(usize, String)> {
         while at < action.len() {
             let Some(symbol) = action[at..].chars().next() else { break };
             if symbol == '.' && !before.is_alphanumeric() && before != '$' && before != ')' {
-                let chain: String =
-                    action[at..].chars().take_while(|symbol| symbol.is_alphanumeric() || ['.', '_'].contains(symbol)).collect();
+                let chain: String = action[at..]
+                    .chars()
+                    .take_while(|symbol| symbol.is_alphanumeric() || ['.', '_'].contains(symbol))
+                    .collect();
                 if chain.len() > 1 {
                     // Go counts from the last dot of the chain.
                     let last = chain.rfind('.').unwrap_or(0);
@@ -132,8 +158,24 @@ pub(crate) fn unescaped(text: &str) -> String {
 
 /// Keys whose values are maps: a name that is missing in them is no error.
 const MAPS: &[&str] = &[
-    "Labels", "Options", "DriverOpts", "Ports", "Networks", "Containers", "Sysctls", "Annotations", "Tmpfs",
-    "StorageOpt", "Volumes", "ExposedPorts", "PortBindings", "Data", "EndpointsConfig", "Status", "IndexConfigs", "Runtimes",
+    "Labels",
+    "Options",
+    "DriverOpts",
+    "Ports",
+    "Networks",
+    "Containers",
+    "Sysctls",
+    "Annotations",
+    "Tmpfs",
+    "StorageOpt",
+    "Volumes",
+    "ExposedPorts",
+    "PortBindings",
+    "Data",
+    "EndpointsConfig",
+    "Status",
+    "IndexConfigs",
+    "Runtimes",
 ];
 
 fn converted(value: &Value, key: &str) -> Gtmpl {
@@ -150,10 +192,6 @@ fn converted(value: &Value, key: &str) -> Gtmpl {
         Value::Object(map) => {
             let fields: HashMap<String, Gtmpl> =
                 map.iter().map(|(name, value)| (name.clone(), converted(value, name))).collect();
-            let mut fields = fields;
-            if matches!(map.get("Labels"), Some(Value::String(_))) {
-                fields.insert("Label".to_owned(), Gtmpl::Function(gtmpl_ng::Function { f: label }));
-            }
             if MAPS.contains(&key) { Gtmpl::Map(fields) } else { Gtmpl::Object(fields) }
         }
     }
@@ -187,6 +225,7 @@ const FUNCTIONS: &[(&str, Function)] = &[
     ("upper", upper),
     ("pad", pad),
     ("truncate", truncate),
+    ("label", label),
 ];
 
 fn same(arguments: &[Gtmpl]) -> Result<Gtmpl, FuncError> {
@@ -205,7 +244,9 @@ fn text(arguments: &[Gtmpl], at: usize) -> Result<String, FuncError> {
 
 fn number(arguments: &[Gtmpl], at: usize) -> Result<usize, FuncError> {
     match arguments.get(at) {
-        Some(Gtmpl::Number(number)) => Ok(number.as_i64().and_then(|number| usize::try_from(number).ok()).unwrap_or(0)),
+        Some(Gtmpl::Number(number)) => {
+            Ok(number.as_i64().and_then(|number| usize::try_from(number).ok()).unwrap_or(0))
+        }
         _ => Err(FuncError::AtLeastXArgs("function".into(), at + 1)),
     }
 }
@@ -216,7 +257,9 @@ fn json(arguments: &[Gtmpl]) -> Result<Gtmpl, FuncError> {
 
 fn split(arguments: &[Gtmpl]) -> Result<Gtmpl, FuncError> {
     let (whole, separator) = (text(arguments, 0)?, text(arguments, 1)?);
-    Ok(Gtmpl::Array(whole.split(separator.as_str()).map(|part| Gtmpl::String(part.to_owned())).collect()))
+    Ok(Gtmpl::Array(
+        whole.split(separator.as_str()).map(|part| Gtmpl::String(part.to_owned())).collect(),
+    ))
 }
 
 fn join(arguments: &[Gtmpl]) -> Result<Gtmpl, FuncError> {
@@ -244,10 +287,15 @@ fn title(arguments: &[Gtmpl]) -> Result<Gtmpl, FuncError> {
 
 /// `.Label "name"` of a row: the receiver comes first.
 fn label(arguments: &[Gtmpl]) -> Result<Gtmpl, FuncError> {
-    let Some(Gtmpl::Object(row)) = arguments.first() else { return Ok(Gtmpl::String(String::new())) };
+    let Some(Gtmpl::Object(row)) = arguments.first() else {
+        return Ok(Gtmpl::String(String::new()));
+    };
     let name = text(arguments, 1)?;
-    let Some(Gtmpl::String(labels)) = row.get("Labels") else { return Ok(Gtmpl::String(String::new())) };
-    let found = labels.split(',').filter_map(|pair| pair.split_once('=')).find(|(key, _)| *key == name);
+    let Some(Gtmpl::String(labels)) = row.get("Labels") else {
+        return Ok(Gtmpl::String(String::new()));
+    };
+    let found =
+        labels.split(',').filter_map(|pair| pair.split_once('=')).find(|(key, _)| *key == name);
     Ok(Gtmpl::String(found.map_or_else(String::new, |(_, value)| value.to_owned())))
 }
 
@@ -268,7 +316,11 @@ fn pad(arguments: &[Gtmpl]) -> Result<Gtmpl, FuncError> {
     if inner.is_empty() {
         return Ok(Gtmpl::String(inner));
     }
-    Ok(Gtmpl::String(format!("{}{inner}{}", blanks(number(arguments, 1)?), blanks(number(arguments, 2)?))))
+    Ok(Gtmpl::String(format!(
+        "{}{inner}{}",
+        blanks(number(arguments, 1)?),
+        blanks(number(arguments, 2)?)
+    )))
 }
 
 fn truncate(arguments: &[Gtmpl]) -> Result<Gtmpl, FuncError> {
@@ -288,7 +340,8 @@ mod tests {
 
     #[test]
     fn docker_s_functions_work() {
-        let dot = json!({"Name": "/x", "List": ["a", "b"], "N": 5, "Labels": {"k": "v"}, "Off": false});
+        let dot =
+            json!({"Name": "/x", "List": ["a", "b"], "N": 5, "Labels": {"k": "v"}, "Off": false});
         for (text, expected) in [
             ("{{.Name}}", "/x"),
             ("{{upper .Name}} {{.N}} {{.Off}}", "/X 5 false"),
@@ -310,8 +363,17 @@ mod tests {
     }
 
     #[test]
+    fn a_label_of_a_row_is_asked_for_by_its_name() {
+        let dot = json!({"Labels": "a=b,c=d"});
+        assert_eq!(render("{{.Label \"c\"}}{{.Label \"x\"}}", &dot), "d");
+    }
+
+    #[test]
     fn a_field_that_is_missing_is_named_with_its_place() {
         let text = render("{{.Foo}}", &json!({"A": 1}));
-        assert_eq!(text, "template: :1:2: executing \"\" at <.Foo>: map has no entry for key \"Foo\"");
+        assert_eq!(
+            text,
+            "template: :1:2: executing \"\" at <.Foo>: map has no entry for key \"Foo\""
+        );
     }
 }

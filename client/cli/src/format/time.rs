@@ -38,7 +38,8 @@ fn nanos_text(seconds: i64, nanos: Option<i64>) -> String {
     let Ok(time) = Timestamp::from_second(seconds) else { return String::new() };
     let zoned = time.to_zoned_datetime(TimeZone::system());
     let fraction = nanos.map_or_else(String::new, |nanos| format!(".{nanos:09}"));
-    let offset = if zoned.offset().is_zero() { "Z".to_owned() } else { zoned.strftime("%:z").to_string() };
+    let offset =
+        if zoned.offset().is_zero() { "Z".to_owned() } else { zoned.strftime("%:z").to_string() };
     format!("{}{fraction}{offset}", zoned.strftime("%Y-%m-%dT%H:%M:%S"))
 }
 
@@ -55,7 +56,11 @@ pub(crate) fn moment(text: &str) -> Result<String, Failure> {
     }
     if let Ok(nanos) = crate::parse::duration::nanos(text) {
         let now = Timestamp::now().as_nanosecond() - i128::from(nanos);
-        return Ok(format!("{}.{:09}", now.div_euclid(1_000_000_000), now.rem_euclid(1_000_000_000)));
+        return Ok(format!(
+            "{}.{:09}",
+            now.div_euclid(1_000_000_000),
+            now.rem_euclid(1_000_000_000)
+        ));
     }
     if let Ok(time) = text.parse::<Timestamp>() {
         return Ok(format!("{}.{:09}", time.as_second(), time.subsec_nanosecond()));
@@ -68,9 +73,16 @@ pub(crate) fn moment(text: &str) -> Result<String, Failure> {
             _ => text.trim_end_matches('Z').to_owned(),
         };
         let zone = if text.ends_with('Z') { TimeZone::UTC } else { TimeZone::system() };
-        let moment = padded.parse::<jiff::civil::DateTime>().ok().and_then(|time| time.to_zoned_datetime(zone).ok());
+        let moment = padded
+            .parse::<jiff::civil::DateTime>()
+            .ok()
+            .and_then(|time| time.to_zoned_datetime(zone).ok());
         return match moment {
-            Some(time) => Ok(format!("{}.{:09}", time.timestamp().as_second(), time.timestamp().subsec_nanosecond())),
+            Some(time) => Ok(format!(
+                "{}.{:09}",
+                time.timestamp().as_second(),
+                time.timestamp().subsec_nanosecond()
+            )),
             None => Err(Failure::Plain(format!("invalid time: {text}"))),
         };
     }

@@ -31,7 +31,8 @@ fn significant(value: f64, digits: usize) -> String {
         return "0".to_owned();
     }
     let scientific = format!("{value:.*e}", digits - 1);
-    let exponent: i32 = scientific.split_once('e').and_then(|(_, exponent)| exponent.parse().ok()).unwrap_or(0);
+    let exponent: i32 =
+        scientific.split_once('e').and_then(|(_, exponent)| exponent.parse().ok()).unwrap_or(0);
     let exponent_limit = i32::try_from(digits).unwrap_or(4);
     if exponent < -4 || exponent >= exponent_limit {
         let mantissa = scientific.split('e').next().unwrap_or_default();
@@ -73,7 +74,8 @@ mod tests {
         assert_eq!(size(0.0), "0B");
         assert_eq!(size(1_984_000.0), "1.984MB");
         assert_eq!(short_size(1_984_000.0), "1.98MB");
-        assert_eq!(size(999_999.0), "1e+03kB");
+        assert_eq!(size(999_999.0), "1000kB");
+        assert_eq!(short_size(999_900.0), "1e+03kB");
         assert_eq!(size(1000.0), "1kB");
         assert_eq!(binary_size(25_275_000_000.0), "23.54GiB");
     }

@@ -60,7 +60,9 @@ pub(crate) fn gpus(text: &str) -> Result<DeviceRequest, String> {
             Some(("capabilities", value)) => {
                 capabilities.extend(csv::fields(value).into_iter().filter(|name| name != "gpu"));
             }
-            Some(("options", value)) => request.options = crate::parse::env::map(&csv::fields(value)),
+            Some(("options", value)) => {
+                request.options = crate::parse::env::map(&csv::fields(value))
+            }
             Some((key, _)) => return Err(format!("unexpected key '{key}' in '{field}'")),
         }
     }
@@ -78,7 +80,11 @@ fn count(text: &str) -> Result<i64, String> {
     if text == "all" {
         return Ok(-1);
     }
-    text.parse().map_err(|_| format!("invalid count ({text}): value must be either \"all\" or an integer: invalid syntax"))
+    text.parse().map_err(|_| {
+        format!(
+            "invalid count ({text}): value must be either \"all\" or an integer: invalid syntax"
+        )
+    })
 }
 
 #[cfg(test)]

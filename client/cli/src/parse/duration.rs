@@ -26,16 +26,21 @@ pub(crate) fn nanos(text: &str) -> Result<i64, String> {
     }
     let mut total = 0.0;
     while !rest.is_empty() {
-        let digits = rest.find(|symbol: char| !symbol.is_ascii_digit() && symbol != '.').unwrap_or(rest.len());
+        let digits = rest
+            .find(|symbol: char| !symbol.is_ascii_digit() && symbol != '.')
+            .unwrap_or(rest.len());
         let count: f64 = rest[..digits].parse().map_err(|_| invalid())?;
         rest = &rest[digits..];
-        let end = rest.find(|symbol: char| symbol.is_ascii_digit() || symbol == '.').unwrap_or(rest.len());
+        let end = rest
+            .find(|symbol: char| symbol.is_ascii_digit() || symbol == '.')
+            .unwrap_or(rest.len());
         let name = &rest[..end];
         if name.is_empty() {
             return Err(format!("time: missing unit in duration {text:?}"));
         }
         let unit = UNITS.iter().find(|(unit, _)| *unit == name);
-        let (_, factor) = unit.ok_or_else(|| format!("time: unknown unit {name:?} in duration {text:?}"))?;
+        let (_, factor) =
+            unit.ok_or_else(|| format!("time: unknown unit {name:?} in duration {text:?}"))?;
         total += count * factor;
         rest = &rest[end..];
     }

@@ -13,7 +13,11 @@ pub(crate) fn environment(files: &[String], given: &[String]) -> Result<Vec<Stri
     }
     for text in given {
         if text.is_empty() || text.starts_with('=') {
-            return Err(Failure::flag("env", text, &format!("invalid environment variable: {text}")));
+            return Err(Failure::flag(
+                "env",
+                text,
+                &format!("invalid environment variable: {text}"),
+            ));
         }
         variables.extend(resolved_or_bare(text));
     }
@@ -52,7 +56,8 @@ pub(crate) fn map(pairs: &[String]) -> Map<String> {
 }
 
 fn lines(file: &str) -> Result<Vec<String>, Failure> {
-    let text = std::fs::read(file).map_err(|error| Failure::Plain(format!("open {file}: {}", io_text(&error))))?;
+    let text = std::fs::read(file)
+        .map_err(|error| Failure::Plain(format!("open {file}: {}", io_text(&error))))?;
     let text = String::from_utf8(text)
         .map_err(|_| Failure::Plain(format!("env file {file} contains invalid utf8 bytes")))?;
     let mut found = Vec::new();
@@ -63,7 +68,9 @@ fn lines(file: &str) -> Result<Vec<String>, Failure> {
         }
         let name = line.split('=').next().unwrap_or_default();
         if name.is_empty() {
-            return Err(Failure::Plain(format!("invalid environment file: no variable name on line '{line}'")));
+            return Err(Failure::Plain(format!(
+                "invalid environment file: no variable name on line '{line}'"
+            )));
         }
         if name.contains([' ', '\t']) {
             let text = format!("invalid environment file: variable '{name}' contains whitespaces");
@@ -84,7 +91,8 @@ mod tests {
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path().join("env");
         std::fs::write(&path, "# no\n\n A=1\nHOME\nNOT_SET_ANYWHERE\nB=x y\n").unwrap();
-        let variables = environment(&[path.display().to_string()], &["C=".into(), "NOT_SET".into()]).unwrap();
+        let variables =
+            environment(&[path.display().to_string()], &["C=".into(), "NOT_SET".into()]).unwrap();
         let home = format!("HOME={}", std::env::var("HOME").unwrap_or_default());
         assert_eq!(variables, ["A=1", home.as_str(), "B=x y", "C=", "NOT_SET"]);
     }

@@ -4,25 +4,42 @@ use crate::parse::{duration, size};
 use api_types::host::{RestartPolicy, ThrottleDevice, Ulimit, WeightDevice};
 
 const ULIMITS: [&str; 15] = [
-    "core", "cpu", "data", "fsize", "locks", "memlock", "msgqueue", "nice", "nofile", "nproc", "rss", "rtprio",
-    "rttime", "sigpending", "stack",
+    "core",
+    "cpu",
+    "data",
+    "fsize",
+    "locks",
+    "memlock",
+    "msgqueue",
+    "nice",
+    "nofile",
+    "nproc",
+    "rss",
+    "rtprio",
+    "rttime",
+    "sigpending",
+    "stack",
 ];
 
 /// `name=soft[:hard]`.
 pub(crate) fn ulimit(text: &str) -> Result<Ulimit, String> {
-    let (name, limits) = text.split_once('=').ok_or_else(|| format!("invalid ulimit argument: {text}"))?;
+    let (name, limits) =
+        text.split_once('=').ok_or_else(|| format!("invalid ulimit argument: {text}"))?;
     if !ULIMITS.contains(&name) {
         return Err(format!("invalid ulimit type: {name}"));
     }
     let number = |text: &str| {
-        text.parse::<i64>().map_err(|_| format!("strconv.ParseInt: parsing {text:?}: invalid syntax"))
+        text.parse::<i64>()
+            .map_err(|_| format!("strconv.ParseInt: parsing {text:?}: invalid syntax"))
     };
     let (soft, hard) = match limits.split_once(':') {
         Some((soft, hard)) => (number(soft)?, number(hard)?),
         None => (number(limits)?, number(limits)?),
     };
     if hard != -1 && (soft > hard || soft == -1) {
-        return Err(format!("ulimit soft limit must be less than or equal to hard limit: {soft} > {hard}"));
+        return Err(format!(
+            "ulimit soft limit must be less than or equal to hard limit: {soft} > {hard}"
+        ));
     }
     Ok(Ulimit { name: name.to_owned(), hard, soft })
 }
@@ -45,8 +62,13 @@ pub(crate) fn throttle(text: &str, bytes: bool) -> Result<ThrottleDevice, String
     if !path.starts_with("/dev/") {
         return Err(format!("bad format for device path: {text}"));
     }
-    let unit = if bytes { "<number>[<unit>]. Number must be a positive integer. Unit is optional and can be kb, mb, or gb" } else { "<number>. Number must be a positive integer" };
-    let wrong = || format!("invalid rate for device: {text}. The correct format is <device-path>:{unit}");
+    let unit = if bytes {
+        "<number>[<unit>]. Number must be a positive integer. Unit is optional and can be kb, mb, or gb"
+    } else {
+        "<number>. Number must be a positive integer"
+    };
+    let wrong =
+        || format!("invalid rate for device: {text}. The correct format is <device-path>:{unit}");
     let rate = if bytes {
         size::bytes(rate).ok().and_then(|rate| u64::try_from(rate).ok())
     } else {
@@ -88,9 +110,9 @@ pub(crate) fn restart(text: &str) -> Result<RestartPolicy, String> {
     }
     let maximum_retry_count = match count {
         None => 0,
-        Some(count) => count
-            .parse()
-            .map_err(|_| "invalid restart policy format: maximum retry count must be an integer".to_owned())?,
+        Some(count) => count.parse().map_err(|_| {
+            "invalid restart policy format: maximum retry count must be an integer".to_owned()
+        })?,
     };
     Ok(RestartPolicy { name: name.to_owned(), maximum_retry_count })
 }

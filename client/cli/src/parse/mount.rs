@@ -25,7 +25,8 @@ pub(crate) fn parse(text: &str, here: &Path) -> Result<Mount, String> {
 
 /// The value of a key that may stand alone.
 fn switch(key: &str) -> Option<String> {
-    matches!(key, "readonly" | "ro" | "volume-nocopy" | "bind-nonrecursive").then(|| "true".to_owned())
+    matches!(key, "readonly" | "ro" | "volume-nocopy" | "bind-nonrecursive")
+        .then(|| "true".to_owned())
 }
 
 fn set(mount: &mut Mount, key: &str, value: &str, field: &str) -> Result<(), String> {
@@ -51,13 +52,17 @@ fn set(mount: &mut Mount, key: &str, value: &str, field: &str) -> Result<(), Str
             let (name, option) = value.split_once('=').unwrap_or((value, ""));
             driver(mount).options.insert(name.to_owned(), option.to_owned());
         }
-        "image-subpath" => mount.image_options.get_or_insert_with(ImageOptions::default).subpath = text,
+        "image-subpath" => {
+            mount.image_options.get_or_insert_with(ImageOptions::default).subpath = text
+        }
         "tmpfs-size" => {
-            let bytes = size::bytes(value).map_err(|_| format!("invalid value for {key}: {value}"))?;
+            let bytes =
+                size::bytes(value).map_err(|_| format!("invalid value for {key}: {value}"))?;
             mount.tmpfs_options.get_or_insert_with(TmpfsOptions::default).size_bytes = bytes;
         }
         "tmpfs-mode" => {
-            let mode = u32::from_str_radix(value, 8).map_err(|_| format!("invalid value for {key}: {value}"))?;
+            let mode = u32::from_str_radix(value, 8)
+                .map_err(|_| format!("invalid value for {key}: {value}"))?;
             mount.tmpfs_options.get_or_insert_with(TmpfsOptions::default).mode = mode;
         }
         _ => return Err(format!("unexpected key '{key}' in '{field}'")),
@@ -93,7 +98,9 @@ fn recursive(mount: &mut Mount, value: &str) -> Result<(), String> {
 }
 
 fn finish(mut mount: Mount, here: &Path) -> Result<Mount, String> {
-    let misplaced = |name: &str, kind: &str| Err(format!("cannot mix '{name}-*' options with mount type '{kind}'"));
+    let misplaced = |name: &str, kind: &str| {
+        Err(format!("cannot mix '{name}-*' options with mount type '{kind}'"))
+    };
     if mount.target.is_empty() {
         return Err("target is required".into());
     }
@@ -114,7 +121,9 @@ fn finish(mut mount: Mount, here: &Path) -> Result<Mount, String> {
         if options.read_only_non_recursive && !mount.read_only {
             return Err("option 'bind-recursive=writable' requires 'readonly' to be specified in conjunction".into());
         }
-        if options.read_only_force_recursive && (!mount.read_only || options.propagation != "rprivate") {
+        if options.read_only_force_recursive
+            && (!mount.read_only || options.propagation != "rprivate")
+        {
             return Err("option 'bind-recursive=readonly' requires 'readonly' and 'bind-propagation=rprivate' to be specified in conjunction".into());
         }
     }
@@ -122,7 +131,11 @@ fn finish(mut mount: Mount, here: &Path) -> Result<Mount, String> {
     if let Some(options) = &mut mount.tmpfs_options {
         options.options = List::default();
     }
-    if kind == "bind" && !mount.source.is_empty() && !mount.source.starts_with('/') && mount.source.starts_with('.') {
+    if kind == "bind"
+        && !mount.source.is_empty()
+        && !mount.source.starts_with('/')
+        && mount.source.starts_with('.')
+    {
         mount.source = crate::parse::volume::clean(&here.join(&mount.source));
     }
     Ok(mount)
@@ -140,14 +153,20 @@ mod tests {
     #[test]
     fn a_bind_has_its_source_target_and_options() {
         let mount = read("type=bind,src=./s,dst=/d,readonly,bind-propagation=rslave").unwrap();
-        assert_eq!((mount.kind.as_str(), mount.source.as_str(), mount.target.as_str()), ("bind", "/w/s", "/d"));
+        assert_eq!(
+            (mount.kind.as_str(), mount.source.as_str(), mount.target.as_str()),
+            ("bind", "/w/s", "/d")
+        );
         assert!(mount.read_only);
         assert_eq!(mount.bind_options.unwrap().propagation, "rslave");
     }
 
     #[test]
     fn options_of_another_type_are_refused() {
-        assert_eq!(read("type=bind,dst=/d,tmpfs-size=1").unwrap_err(), "cannot mix 'tmpfs-*' options with mount type 'bind'");
+        assert_eq!(
+            read("type=bind,dst=/d,tmpfs-size=1").unwrap_err(),
+            "cannot mix 'tmpfs-*' options with mount type 'bind'"
+        );
         assert_eq!(read("type=volume").unwrap_err(), "target is required");
         assert_eq!(read("x=1,dst=/d").unwrap_err(), "unexpected key 'x' in 'x=1'");
         assert_eq!(read("dst").unwrap_err(), "invalid field 'dst' must be a key=value pair");

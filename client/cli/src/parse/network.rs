@@ -27,7 +27,9 @@ impl Attachment {
             return Ok(attachment);
         }
         for field in csv::fields(text) {
-            let Some((key, value)) = field.split_once('=') else { return Err(format!("invalid field {field}")) };
+            let Some((key, value)) = field.split_once('=') else {
+                return Err(format!("invalid field {field}"));
+            };
             let value = value.trim().to_owned();
             match key.trim().to_lowercase().as_str() {
                 "name" => attachment.target = value,
@@ -44,12 +46,18 @@ impl Attachment {
                 key => return Err(format!("invalid field key {key}")),
             }
         }
-        if attachment.target.is_empty() { Err("network name/id is not specified".into()) } else { Ok(attachment) }
+        if attachment.target.is_empty() {
+            Err("network name/id is not specified".into())
+        } else {
+            Ok(attachment)
+        }
     }
 
     /// As the API takes it.
     pub(crate) fn settings(&self) -> EndpointSettings {
-        let list = |items: &[String]| if items.is_empty() { List::default() } else { List::from(items.to_vec()) };
+        let list = |items: &[String]| {
+            if items.is_empty() { List::default() } else { List::from(items.to_vec()) }
+        };
         let fixed = !self.ipv4.is_empty() || !self.ipv6.is_empty() || !self.link_local.is_empty();
         EndpointSettings {
             ipam_config: fixed.then(|| EndpointIpamConfig {
@@ -59,7 +67,11 @@ impl Attachment {
             }),
             links: list(&self.links),
             aliases: list(&self.aliases),
-            driver_opts: if self.options.is_empty() { Map::default() } else { env::map(&self.options) },
+            driver_opts: if self.options.is_empty() {
+                Map::default()
+            } else {
+                env::map(&self.options)
+            },
             gw_priority: self.gw_priority,
             mac_address: self.mac.clone(),
             ..EndpointSettings::default()

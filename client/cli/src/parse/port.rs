@@ -21,7 +21,8 @@ pub(crate) fn parse(published: &[String], exposed: &[String]) -> Result<Ports, S
             return Err(format!("invalid port format for --expose: {text}"));
         }
         let (range, protocol) = text.split_once('/').unwrap_or((text, "tcp"));
-        let wrong = |reason: String| format!("invalid range format for --expose: {text}, error: {reason}");
+        let wrong =
+            |reason: String| format!("invalid range format for --expose: {text}, error: {reason}");
         let (first, last) = span(range).map_err(wrong)?;
         for port in first..=last {
             ports.exposed.insert(format!("{port}/{}", protocol.to_lowercase()), Empty {});
@@ -35,9 +36,12 @@ fn long_form(text: &str) -> Result<String, String> {
     if !text.contains('=') {
         return Ok(text.to_owned());
     }
-    let (mut target, mut published, mut protocol) = (String::new(), String::new(), "tcp".to_owned());
+    let (mut target, mut published, mut protocol) =
+        (String::new(), String::new(), "tcp".to_owned());
     for field in crate::parse::csv::fields(text) {
-        let Some((key, value)) = field.split_once('=') else { return Err(format!("invalid field: {field}")) };
+        let Some((key, value)) = field.split_once('=') else {
+            return Err(format!("invalid field: {field}"));
+        };
         match key {
             "target" => target = value.to_owned(),
             "published" => published = value.to_owned(),
@@ -49,7 +53,11 @@ fn long_form(text: &str) -> Result<String, String> {
     if target.is_empty() {
         return Err(format!("missing mandatory field 'target' in '{text}'"));
     }
-    Ok(if published.is_empty() { format!("{target}/{protocol}") } else { format!("{published}:{target}/{protocol}") })
+    Ok(if published.is_empty() {
+        format!("{target}/{protocol}")
+    } else {
+        format!("{published}:{target}/{protocol}")
+    })
 }
 
 fn publish(ports: &mut Ports, text: &str) -> Result<(), String> {
@@ -64,7 +72,11 @@ fn publish(ports: &mut Ports, text: &str) -> Result<(), String> {
         return Err(format!("invalid IP address: {address}"));
     }
     let (first, last) = span(target).map_err(|_| format!("invalid containerPort: {target}"))?;
-    let host_span = if host.is_empty() { None } else { Some(span(host).map_err(|_| format!("invalid hostPort: {host}"))?) };
+    let host_span = if host.is_empty() {
+        None
+    } else {
+        Some(span(host).map_err(|_| format!("invalid hostPort: {host}"))?)
+    };
     if !matches!(protocol.as_str(), "tcp" | "udp" | "sctp") {
         return Err(format!("invalid proto: {protocol}"));
     }
@@ -73,7 +85,9 @@ fn publish(ports: &mut Ports, text: &str) -> Result<(), String> {
         && high - low != count
         && count != 0
     {
-        return Err(format!("invalid ranges specified for container and host Ports: {target} and {host}"));
+        return Err(format!(
+            "invalid ranges specified for container and host Ports: {target} and {host}"
+        ));
     }
     for step in 0..=count {
         let host_port = match host_span {
@@ -101,13 +115,19 @@ fn parts(text: &str) -> (&str, &str, &str) {
 
 fn span(text: &str) -> Result<(u32, u32), String> {
     let number = |text: &str| {
-        text.parse::<u16>().map(u32::from).map_err(|_| format!("strconv.ParseUint: parsing {text:?}: invalid syntax"))
+        text.parse::<u16>()
+            .map(u32::from)
+            .map_err(|_| format!("strconv.ParseUint: parsing {text:?}: invalid syntax"))
     };
     let (low, high) = match text.split_once('-') {
         Some((low, high)) => (number(low)?, number(high)?),
         None => (number(text)?, number(text)?),
     };
-    if high < low { Err(format!("invalid range specified for port: {text}")) } else { Ok((low, high)) }
+    if high < low {
+        Err(format!("invalid range specified for port: {text}"))
+    } else {
+        Ok((low, high))
+    }
 }
 
 #[cfg(test)]
@@ -118,7 +138,9 @@ mod tests {
     fn published(text: &str) -> Vec<String> {
         let ports = parse(&[text.to_owned()], &[]).unwrap();
         let line = |(key, list): (&String, &List<PortBinding>)| {
-            list.iter().map(|binding| format!("{}:{}->{key}", binding.host_ip, binding.host_port)).collect::<Vec<_>>()
+            list.iter()
+                .map(|binding| format!("{}:{}->{key}", binding.host_ip, binding.host_port))
+                .collect::<Vec<_>>()
         };
         ports.bindings.iter().flat_map(line).collect()
     }

@@ -28,19 +28,25 @@ impl Reference {
             _ => (rest, None),
         };
         let (registry, path) = match name.split_once('/') {
-            Some((first, path)) if first.contains(['.', ':']) || first == "localhost" || has_upper(first) => (first, path),
+            Some((first, path))
+                if first.contains(['.', ':']) || first == "localhost" || has_upper(first) =>
+            {
+                (first, path)
+            }
             _ => ("docker.io", name),
         };
         let registry = if registry == "index.docker.io" { "docker.io" } else { registry };
         if path.bytes().any(|byte| byte.is_ascii_uppercase()) {
-            let library = if registry == "docker.io" && !path.contains('/') { "library/" } else { "" };
+            let library =
+                if registry == "docker.io" && !path.contains('/') { "library/" } else { "" };
             return Err(Failure::Plain(format!(
                 "invalid reference format: repository name ({library}{path}) must be lowercase"
             )));
         }
         let part = |part: &str| {
-            part.bytes().all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || b"._-".contains(&byte))
-                && part.bytes().next().is_some_and(|byte| byte.is_ascii_alphanumeric())
+            part.bytes().all(|byte| {
+                byte.is_ascii_lowercase() || byte.is_ascii_digit() || b"._-".contains(&byte)
+            }) && part.bytes().next().is_some_and(|byte| byte.is_ascii_alphanumeric())
                 && part.bytes().last().is_some_and(|byte| byte.is_ascii_alphanumeric())
         };
         let tag_fits = tag.as_ref().is_none_or(|tag| {
@@ -49,7 +55,10 @@ impl Reference {
                 && !tag.starts_with(['.', '-'])
                 && tag.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"._-".contains(&byte))
         });
-        if !path.split('/').all(part) || !tag_fits || digest.as_ref().is_some_and(|digest| !is_digest(digest)) {
+        if !path.split('/').all(part)
+            || !tag_fits
+            || digest.as_ref().is_some_and(|digest| !is_digest(digest))
+        {
             return Err(invalid());
         }
         let library = registry == "docker.io" && !path.contains('/');
@@ -90,7 +99,9 @@ impl Reference {
 
 fn is_digest(text: &str) -> bool {
     text.split_once(':').is_some_and(|(algorithm, hex)| {
-        !algorithm.is_empty() && hex.len() >= 32 && hex.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'))
+        !algorithm.is_empty()
+            && hex.len() >= 32
+            && hex.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'))
     })
 }
 
@@ -109,7 +120,12 @@ mod tests {
             ("busybox", "docker.io/library/busybox", "busybox:latest", "latest"),
             ("a/b:c", "docker.io/a/b", "a/b:c", "c"),
             ("localhost:5000/x", "localhost:5000/x", "localhost:5000/x:latest", "latest"),
-            ("x@sha256:0123456789abcdef0123456789abcdef", "docker.io/library/x", "x@sha256:0123456789abcdef0123456789abcdef", "sha256:0123456789abcdef0123456789abcdef"),
+            (
+                "x@sha256:0123456789abcdef0123456789abcdef",
+                "docker.io/library/x",
+                "x@sha256:0123456789abcdef0123456789abcdef",
+                "sha256:0123456789abcdef0123456789abcdef",
+            ),
         ] {
             let reference = Reference::parse(text).unwrap();
             assert_eq!(reference.full(), full);

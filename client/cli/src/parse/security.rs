@@ -36,10 +36,15 @@ fn option(text: &str) -> Result<String, Failure> {
     if name != "seccomp" || value == "unconfined" || value == "builtin" {
         return Ok(text.to_owned());
     }
-    let refuse = |cause: String| Failure::Plain(format!("opening seccomp profile ({value}) failed: {cause}"));
-    let profile = std::fs::read(value).map_err(|error| refuse(format!("open {value}: {}", io_text(&error))))?;
-    let compact: Box<serde_json::value::RawValue> = serde_json::from_slice(&profile)
-        .map_err(|error| Failure::Plain(format!("compacting json for seccomp profile ({value}) failed: {error}")))?;
+    let refuse = |cause: String| {
+        Failure::Plain(format!("opening seccomp profile ({value}) failed: {cause}"))
+    };
+    let profile = std::fs::read(value)
+        .map_err(|error| refuse(format!("open {value}: {}", io_text(&error))))?;
+    let compact: Box<serde_json::value::RawValue> =
+        serde_json::from_slice(&profile).map_err(|error| {
+            Failure::Plain(format!("compacting json for seccomp profile ({value}) failed: {error}"))
+        })?;
     Ok(format!("seccomp={}", compacted(compact.get())))
 }
 
@@ -67,7 +72,9 @@ mod tests {
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path().join("p.json");
         std::fs::write(&path, "{ \"a b\": [1, 2] }\n").unwrap();
-        let security = parse(&[format!("seccomp={}", path.display()), "systempaths=unconfined".into()]).unwrap();
+        let security =
+            parse(&[format!("seccomp={}", path.display()), "systempaths=unconfined".into()])
+                .unwrap();
         assert_eq!(security.options, ["seccomp={\"a b\":[1,2]}"]);
         assert!(!security.masked.is_null());
     }

@@ -3,7 +3,9 @@
 /// Bytes, or docker's sentence.
 pub(crate) fn bytes(text: &str) -> Result<i64, String> {
     let invalid = || format!("invalid size: '{text}'");
-    let end = text.rfind(|symbol: char| symbol.is_ascii_digit() || symbol == '.').ok_or_else(invalid)? + 1;
+    let end =
+        text.rfind(|symbol: char| symbol.is_ascii_digit() || symbol == '.').ok_or_else(invalid)?
+            + 1;
     let number: f64 = text[..end].parse().map_err(|_| invalid())?;
     let suffix = text[end..].trim_start_matches(' ').to_lowercase();
     if number < 0.0 {
@@ -13,9 +15,15 @@ pub(crate) fn bytes(text: &str) -> Result<i64, String> {
     let power = match letters.next() {
         None => 0,
         Some('b') => {
-            return if letters.next().is_none() { Ok(whole(number)) } else { Err(format!("invalid suffix: '{suffix}'")) };
+            return if letters.next().is_none() {
+                Ok(whole(number))
+            } else {
+                Err(format!("invalid suffix: '{suffix}'"))
+            };
         }
-        Some(letter) => "kmgtp".find(letter).ok_or_else(|| format!("invalid suffix: '{suffix}'"))? + 1,
+        Some(letter) => {
+            "kmgtp".find(letter).ok_or_else(|| format!("invalid suffix: '{suffix}'"))? + 1
+        }
     };
     match letters.as_str() {
         "" | "b" | "ib" => Ok(whole(number * 1024_f64.powi(i32::try_from(power).unwrap_or(0)))),
@@ -28,7 +36,10 @@ pub(crate) fn bytes_or_unlimited(text: &str) -> Result<i64, String> {
     if text == "-1" { Ok(-1) } else { bytes(text) }
 }
 
-#[expect(clippy::cast_possible_truncation, reason = "a size above 8 EiB becomes the largest number")]
+#[expect(
+    clippy::cast_possible_truncation,
+    reason = "a size above 8 EiB becomes the largest number"
+)]
 fn whole(number: f64) -> i64 {
     number as i64
 }
@@ -37,7 +48,9 @@ fn whole(number: f64) -> i64 {
 pub(crate) fn nano_cpus(text: &str) -> Result<i64, String> {
     let invalid = || format!("failed to parse {text} as a rational number");
     let (number, fraction) = text.split_once('.').unwrap_or((text, ""));
-    if (number.is_empty() && fraction.is_empty()) || !fraction.bytes().all(|byte| byte.is_ascii_digit()) {
+    if (number.is_empty() && fraction.is_empty())
+        || !fraction.bytes().all(|byte| byte.is_ascii_digit())
+    {
         return Err(invalid());
     }
     let fraction = fraction.trim_end_matches('0');

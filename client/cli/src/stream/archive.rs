@@ -44,7 +44,11 @@ impl Read for Pieces {
 }
 
 /// Unpacks the body of an answer; the size of the archive is the result.
-pub(crate) async fn extract(mut response: Response, place: Place, owners: bool) -> Result<u64, Failure> {
+pub(crate) async fn extract(
+    mut response: Response,
+    place: Place,
+    owners: bool,
+) -> Result<u64, Failure> {
     let (sender, receiver) = channel(8);
     let (done, result) = oneshot::channel();
     std::thread::spawn(move || {
@@ -70,8 +74,14 @@ fn unpack(source: &mut impl Read, place: &Place, owners: bool) -> io::Result<()>
     match place {
         Place::Into(directory) => unpack_in(source, directory, owners),
         Place::As { path, top } => {
-            let parent = path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or_else(|| Path::new("."));
-            let name = path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
+            let parent = path
+                .parent()
+                .filter(|parent| !parent.as_os_str().is_empty())
+                .unwrap_or_else(|| Path::new("."));
+            let name = path
+                .file_name()
+                .map(|name| name.to_string_lossy().into_owned())
+                .unwrap_or_default();
             // Beside the target, so that a rename puts it in its place.
             let staging = parent.join(format!(".{name}.{}.tmp", std::process::id()));
             std::fs::create_dir(&staging)?;
@@ -104,7 +114,10 @@ fn unpack_in(source: &mut impl Read, directory: &Path, owners: bool) -> io::Resu
 }
 
 fn outside(path: &Path) -> io::Error {
-    io::Error::other(format!("the archive's entry {:?} lies outside of the destination", path.display().to_string()))
+    io::Error::other(format!(
+        "the archive's entry {:?} lies outside of the destination",
+        path.display().to_string()
+    ))
 }
 
 /// What packing came to, once the archive was sent.
@@ -135,7 +148,9 @@ struct Pushed(Sender<Vec<u8>>, Arc<AtomicU64>);
 impl Write for Pushed {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         self.1.fetch_add(bytes.len() as u64, Ordering::Relaxed);
-        self.0.blocking_send(bytes.to_vec()).map_err(|_| io::Error::from(io::ErrorKind::BrokenPipe))?;
+        self.0
+            .blocking_send(bytes.to_vec())
+            .map_err(|_| io::Error::from(io::ErrorKind::BrokenPipe))?;
         Ok(bytes.len())
     }
 
@@ -153,7 +168,11 @@ pub(crate) struct Packed {
 }
 
 impl AsyncRead for Packed {
-    fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buffer: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
         while self.at == self.current.len() {
             match self.receiver.poll_recv(cx) {
                 Poll::Ready(Some(piece)) => (self.current, self.at) = (piece, 0),
@@ -214,7 +233,11 @@ fn append<W: Write>(builder: &mut tar::Builder<W>, local: &Path, name: &Path) ->
         return builder.append_link(&mut header, name, std::fs::read_link(local)?);
     }
     if metadata.is_file() {
-        return builder.append_data(&mut header, name, std::fs::File::open(local)?.take(metadata.len()));
+        return builder.append_data(
+            &mut header,
+            name,
+            std::fs::File::open(local)?.take(metadata.len()),
+        );
     }
     header.set_size(0);
     builder.append_data(&mut header, name, io::empty())

@@ -42,7 +42,13 @@ pub(crate) struct Attached {
 
 impl Attached {
     /// Attaches to a container.
-    pub(crate) async fn open(client: &Client, id: &str, streams: Streams, tty: bool, keys: &str) -> Result<Self, Failure> {
+    pub(crate) async fn open(
+        client: &Client,
+        id: &str,
+        streams: Streams,
+        tty: bool,
+        keys: &str,
+    ) -> Result<Self, Failure> {
         let switch = |query: Query, name, on| if on { query.with(name, "1") } else { query };
         let mut query = Query::new().with("stream", "1").with_some("detachKeys", keys);
         query = switch(query, "stdin", streams.input);
@@ -55,8 +61,14 @@ impl Attached {
     }
 
     /// Takes a connection that is attached already.
-    pub(crate) fn over(connection: Hijacked, input: bool, tty: bool, keys: &str) -> Result<Self, Failure> {
-        let keys = Keys::parse(keys).map_err(|reason| Failure::flag("detach-keys", keys, &reason))?;
+    pub(crate) fn over(
+        connection: Hijacked,
+        input: bool,
+        tty: bool,
+        keys: &str,
+    ) -> Result<Self, Failure> {
+        let keys =
+            Keys::parse(keys).map_err(|reason| Failure::flag("detach-keys", keys, &reason))?;
         Ok(Self { connection, input, tty, keys })
     }
 

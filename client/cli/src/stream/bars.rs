@@ -22,7 +22,11 @@ impl Bars {
         let status = text("status");
         let (id, detail) = (text("id"), &progress["progressDetail"]);
         if id.is_empty() || status.starts_with("Pulling from") {
-            let line = if id.is_empty() { format!("{}{status}", text("stream")) } else { format!("{id}: {status}") };
+            let line = if id.is_empty() {
+                format!("{}{status}", text("stream"))
+            } else {
+                format!("{id}: {status}")
+            };
             // A terminal that went away shows nothing; the transfer goes on.
             drop(self.lines.println(line.trim_end()));
             return;
@@ -55,5 +59,7 @@ impl Drop for Bars {
 }
 
 fn style(template: &str) -> ProgressStyle {
-    ProgressStyle::with_template(template).unwrap_or_else(|_| ProgressStyle::default_bar()).progress_chars("=> ")
+    ProgressStyle::with_template(template)
+        .unwrap_or_else(|_| ProgressStyle::default_bar())
+        .progress_chars("=> ")
 }

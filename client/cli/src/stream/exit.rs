@@ -10,7 +10,11 @@ pub(crate) struct Waiting(Response);
 
 impl Waiting {
     /// Asks to be told; returns once the engine has said that it listens.
-    pub(crate) async fn open(client: &Client, id: &str, condition: &'static str) -> Result<Self, Failure> {
+    pub(crate) async fn open(
+        client: &Client,
+        id: &str,
+        condition: &'static str,
+    ) -> Result<Self, Failure> {
         let path = format!("/containers/{}/wait", escape_path(id));
         let request = Request::post(path).query(Query::new().with("condition", condition));
         Ok(Self(client.send(request).await?))
@@ -19,8 +23,13 @@ impl Waiting {
     /// The exit status of the container becomes ours.
     pub(crate) async fn status(self) -> Result<(), Failure> {
         let reply: Value = self.0.json().await?;
-        if let Some(message) = reply["Error"]["Message"].as_str().filter(|message| !message.is_empty()) {
-            return Err(Failure::Coded { code: 125, text: format!("Error waiting for container: {message}") });
+        if let Some(message) =
+            reply["Error"]["Message"].as_str().filter(|message| !message.is_empty())
+        {
+            return Err(Failure::Coded {
+                code: 125,
+                text: format!("Error waiting for container: {message}"),
+            });
         }
         status(reply["StatusCode"].as_i64().unwrap_or_default())
     }
