@@ -7,7 +7,7 @@ use plan::{IdMap, Plan, ProcessPlan, Record, StepKind};
 use rustix::io::Errno;
 use safepath::ProcHandle;
 use std::ffi::CString;
-use std::os::fd::{AsFd, BorrowedFd, FromRawFd, OwnedFd};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use sys::clone::{CloneArgs, Cloned, clone3};
 use sys::limits::{self, Resource};
 
@@ -124,14 +124,14 @@ fn directly(spawn: &Spawn<'_>, job: &Job<'_>) -> Result<(i32, OwnedFd), LaunchEr
 }
 
 /// An intermediate process joins the cgroup and the namespaces, and makes the process as the parent's child
-/// (CLONE_PARENT). It shares the parent's table of descriptors, so the pidfd that it makes is the parent's at once.
+/// (CLONE_PARENT). It has a table of descriptors of its own, of which it keeps little.
 fn through_intermediate(
     spawn: &Spawn<'_>,
     job: &Job<'_>,
     channel: &Channel,
     explain: Explain<'_>,
 ) -> Result<(i32, OwnedFd), LaunchError> {
-    let args = CloneArgs { cgroup: spawn.args.cgroup, shared_files: true, ..CloneArgs::default() };
+    let args = CloneArgs { cgroup: spawn.args.cgroup, ..CloneArgs::default() };
     let last =
         CloneArgs { namespaces: spawn.args.namespaces, parent: true, ..CloneArgs::default() };
     // SAFETY: as in `directly`.
@@ -146,13 +146,20 @@ fn through_intermediate(
     }
     let lost = |errno| LaunchError::new("read", "channel to the process", errno);
     match channel.receive().map_err(lost)? {
-        Message::Record(Record { step: StepKind::Spawned, index, errno }, _) => {
-            // SAFETY: the intermediate process made this descriptor in the table that it shared with us, and is gone.
-            Ok((index as i32, unsafe { OwnedFd::from_raw_fd(errno) }))
+        Message::Record(Record { step: StepKind::Spawned, index, .. }, _) => {
+            // Nobody but us can reap our child, so the number is its own even if it has ended.
+            let pidfd = pidfd_open(index).map_err(|e| LaunchError::new("open", "process", e))?;
+            Ok((index as i32, pidfd))
         }
         Message::Record(record, _) => Err(explain(record)),
         Message::End => Err(LaunchError::Lost { status: exit.status() }),
     }
+}
+
+fn pidfd_open(pid: u32) -> Result<OwnedFd, Errno> {
+    use rustix::process::{Pid, PidfdFlags, pidfd_open};
+    let pid = Pid::from_raw(pid as i32).ok_or(Errno::SRCH)?;
+    pidfd_open(pid, PidfdFlags::empty())
 }
 
 fn write_maps(pid: i32, uids: &[IdMap], gids: &[IdMap]) -> Result<(), LaunchError> {

@@ -1,13 +1,13 @@
 //! The two functions that a clone starts with.
 
-use super::report::{At, Step, ready, record, report, wait};
-use super::{FAILED, Job, console, identity, layout, program};
+use super::report::{At, Step, leave_starter, ready, record, report, wait};
+use super::{FAILED, Job, console, identity, inherited, layout, program};
 use ::core::convert::Infallible;
 use ::core::prelude::rust_2024::*;
 use ::plan::{Record, StepKind};
 use ::rustix::io::Errno;
 use ::rustix::stdio::{dup2_stderr, dup2_stdin, dup2_stdout};
-use ::std::os::fd::{AsFd, AsRawFd, IntoRawFd};
+use ::std::os::fd::{AsFd, AsRawFd};
 use ::sys::clone::{CloneArgs, Cloned, Namespaces, clone3, setns, unshare};
 
 /// A panic must not unwind into a copy of the parent's callers.
@@ -42,18 +42,21 @@ fn make_sibling(job: &Job<'_>, last: &CloneArgs<'_>) -> Step<Record> {
     ::sys::process::set_dumpable(false).at(StepKind::JoinNamespace, 0)?;
     join_cgroups(job)?;
     join_namespaces(job)?;
+    // Its child is seen inside as soon as it is made, so this comes before.
+    inherited::keep_only_needed(job)?;
     // SAFETY: this process has one thread, and the child goes on in this module, which allocates nothing.
     match unsafe { clone3(last) }.at(StepKind::Clone, 0)? {
         Cloned::Child => first(job),
-        Cloned::Parent { pid, pidfd } => {
-            // The table of descriptors is the parent's, to whom this one goes.
-            let number = pidfd.into_raw_fd();
-            Ok(Record { step: StepKind::Spawned, index: pid as u32, errno: number })
+        Cloned::Parent { pid, .. } => {
+            Ok(Record { step: StepKind::Spawned, index: pid as u32, errno: 0 })
         }
     }
 }
 
 fn run(job: &Job<'_>) -> Step<Infallible> {
+    if !job.joined_outside {
+        leave_starter(job);
+    }
     if job.waits_for_go {
         wait(job, StepKind::WaitForMaps)?;
     }

@@ -12,6 +12,7 @@ mod console;
 mod devices;
 mod entry;
 mod identity;
+mod inherited;
 mod layout;
 mod program;
 mod protect;
@@ -40,6 +41,8 @@ pub(crate) struct Job<'a> {
     pub(crate) caps: CapsPlan,
     /// The child's end of the channel.
     pub(crate) channel: BorrowedFd<'a>,
+    /// The starter's end, of which the child must not keep a copy: it would never see the starter's death.
+    pub(crate) starter: BorrowedFd<'a>,
     /// Namespaces to join.
     pub(crate) joins: &'a [(Namespaces, BorrowedFd<'a>)],
     /// `tasks` files of cgroups to join.
