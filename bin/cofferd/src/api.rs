@@ -6,6 +6,7 @@ use engine::{Engine, Workers};
 use messages::control::{Control, Listener, Role};
 use std::error::Error;
 use std::os::fd::OwnedFd;
+use std::time::Duration;
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 use transport::{Connection, TransportError};
@@ -13,8 +14,14 @@ use transport::{Connection, TransportError};
 /// Threads that run tasks. More would not answer sooner: the work is done by the other workers.
 const THREADS: usize = 2;
 
+/// How often it is looked whether the process has nothing to do.
+const QUIET: Duration = Duration::from_secs(5);
+/// Processor time that a process which has nothing to do uses in that time at most.
+const NEXT_TO_NOTHING: Duration = Duration::from_millis(2);
+
 /// Serves until the supervisor says stop or is gone.
 pub(crate) fn run(control: OwnedFd) -> Result<(), Box<dyn Error>> {
+    sys::memory::limit_heaps(1);
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(THREADS)
         .max_blocking_threads(16)
@@ -61,6 +68,7 @@ async fn serve(control: OwnedFd) -> Result<(), Box<dyn Error>> {
     let settings = introduction.settings.ok_or("the supervisor sent no settings")?;
     let engine = Engine::open(settings.engine()?, workers.clone()).await?;
     let server = Server::new(engine.clone(), Options::default());
+    tokio::spawn(give_memory_back());
     let mut serving = JoinSet::new();
     for (listener, socket) in introduction.listeners {
         let server = server.clone();
@@ -83,6 +91,29 @@ async fn serve(control: OwnedFd) -> Result<(), Box<dyn Error>> {
     }
     engine.close()?;
     Ok(())
+}
+
+/// Gives memory that only work needs back to the kernel whenever there has been work and now is none.
+async fn give_memory_back() {
+    let mut given_at = Duration::ZERO;
+    let mut before = Duration::ZERO;
+    loop {
+        tokio::time::sleep(QUIET).await;
+        let now = processor_time();
+        let is_quiet = now.saturating_sub(before) < NEXT_TO_NOTHING;
+        if is_quiet && now.saturating_sub(given_at) >= NEXT_TO_NOTHING {
+            sys::memory::trim();
+            sys::memory::release_program();
+            given_at = processor_time();
+        }
+        before = now;
+    }
+}
+
+/// What this process has used so far.
+fn processor_time() -> Duration {
+    let used = rustix::time::clock_gettime(rustix::time::ClockId::ProcessCPUTime);
+    Duration::new(used.tv_sec.unsigned_abs(), u32::try_from(used.tv_nsec).unwrap_or_default())
 }
 
 fn connect(workers: &Workers, role: Role, fd: Option<OwnedFd>) -> Result<(), Box<dyn Error>> {

@@ -95,6 +95,9 @@ impl Supervisor {
             self.workers.push(worker);
         }
         self.introduce_api()?;
+        // From here on next to nothing happens in this process.
+        sys::memory::trim();
+        sys::memory::release_program();
         loop {
             let signalled = self.wait()?;
             if signalled && self.signal()? {

@@ -226,7 +226,7 @@ impl Connection {
     /// Receives one message; `None` when the other end is closed. On a socket that does not block, [`Errno::AGAIN`]
     /// means: later.
     pub fn receive(&self) -> Result<Option<Frame>, TransportError> {
-        let mut buffer = vec![0; HEADER + INLINE];
+        let mut buffer = vec![0; self.next_length()?.clamp(HEADER, HEADER + INLINE)];
         let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(DESCRIPTORS))];
         let mut ancillary = RecvAncillaryBuffer::new(&mut space);
         let received = rustix::io::retry_on_intr(|| {
@@ -240,7 +240,7 @@ impl Connection {
         let received = match received {
             Ok(received) => received,
             Err(Errno::CONNRESET) => return Ok(None),
-            Err(errno) => return Err(TransportError::Socket { operation: "receive", errno }),
+            Err(errno) => return Err(receiving(errno)),
         };
         let mut descriptors = Vec::new();
         for message in ancillary.drain() {
@@ -257,6 +257,22 @@ impl Connection {
         buffer.truncate(received.bytes);
         parse(buffer, descriptors).map(Some)
     }
+
+    /// Waits for a message as [`Connection::receive`] does and leaves it there; its length, 0 at the end. Nearly all have
+    /// some hundred bytes: room for the longest would have to be found and cleared for each.
+    fn next_length(&self) -> Result<usize, TransportError> {
+        let flags = RecvFlags::PEEK | RecvFlags::TRUNC;
+        let peek = || rustix::net::recv(&self.socket, &mut [0; 1][..], flags);
+        match rustix::io::retry_on_intr(peek) {
+            Ok((_, length)) => Ok(length),
+            Err(Errno::CONNRESET) => Ok(0),
+            Err(errno) => Err(receiving(errno)),
+        }
+    }
+}
+
+fn receiving(errno: Errno) -> TransportError {
+    TransportError::Socket { operation: "receive", errno }
 }
 
 fn parse(mut buffer: Vec<u8>, mut descriptors: Vec<OwnedFd>) -> Result<Frame, TransportError> {

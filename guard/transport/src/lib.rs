@@ -36,4 +36,4 @@ pub use connection::{
     Connection, Frame, INLINE, Kind, LIMIT, TransportError, decode, encode, pair,
 };
 pub use descriptors::Descriptors;
-pub use server::{Handler, Incoming, Responder, Server};
+pub use server::{Handler, Incoming, Responder, Server, StandIn};

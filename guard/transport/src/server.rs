@@ -5,15 +5,20 @@ use crate::descriptors::Descriptors;
 use crate::outbox::Outbox;
 use messages::Request;
 use messages::control::{Control, Role};
-use rustix::event::{PollFd, PollFlags, poll};
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use spec::{Class, Failure};
 use std::marker::PhantomData;
 use std::os::fd::OwnedFd;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Weak};
 
 /// Requests of one connection that may be unanswered before the next is read. A flood waits in the asker's process.
 const IN_FLIGHT: usize = 128;
+
+/// After so long without anything to do a worker gives back the memory that only work needs.
+const QUIET: Timespec = Timespec { tv_sec: 5, tv_nsec: 0 };
+/// How often a full peer is looked at.
+const FULL: Timespec = Timespec { tv_sec: 0, tv_nsec: 2_000_000 };
 
 /// A request that arrived.
 #[derive(Debug)]
@@ -61,6 +66,35 @@ impl<R: Request> Responder<R> {
     }
 
     /// The request's verb, for logs.
+    pub fn verb(&self) -> &'static str {
+        self.verb
+    }
+
+    /// What may refuse the request later, for a worker whose forked child takes this along.
+    pub fn stand_in(&self) -> StandIn {
+        StandIn { outbox: Arc::downgrade(&self.outbox), sequence: self.sequence, verb: self.verb }
+    }
+}
+
+/// Refuses a request in the place of a forked child that has died, perhaps before it answered. It keeps no connection
+/// open, and does not count as a request that is unanswered.
+#[derive(Debug)]
+pub struct StandIn {
+    outbox: Weak<Outbox>,
+    sequence: u64,
+    verb: &'static str,
+}
+
+impl StandIn {
+    /// Sends the failure. An asker who has been answered already does not know the number any more, and drops it.
+    pub fn refuse(self, failure: &Failure) {
+        if let (Some(outbox), Ok(payload)) = (self.outbox.upgrade(), encode(failure)) {
+            // An asker that is gone is no error: nobody is left to be told.
+            outbox.send(Kind::Failure, self.sequence, payload, Vec::new()).ok();
+        }
+    }
+
+    /// The request's verb.
     pub fn verb(&self) -> &'static str {
         self.verb
     }
@@ -167,9 +201,17 @@ impl<R: Request> Server<R> {
         fds.extend(watched.iter().map(|fd| PollFd::new(fd, PollFlags::IN)));
         // A full peer becomes readable again when an answer was sent by another thread, which no descriptor tells.
         let any_full = peers.iter().any(|peer| peer.outbox.is_empty() && peer.is_full());
-        let timeout = any_full.then_some(rustix::event::Timespec { tv_sec: 0, tv_nsec: 2_000_000 });
-        rustix::io::retry_on_intr(|| poll(&mut fds, timeout.as_ref()))
-            .map_err(|errno| TransportError::Socket { operation: "poll", errno })?;
+        let mut poll = |timeout: Option<&Timespec>| {
+            rustix::io::retry_on_intr(|| poll(&mut fds, timeout))
+                .map_err(|errno| TransportError::Socket { operation: "poll", errno })
+        };
+        if any_full {
+            poll(Some(&FULL))?;
+        } else if poll(Some(&QUIET))? == 0 {
+            sys::memory::trim();
+            sys::memory::release_program();
+            poll(None)?;
+        }
         let readable = |fd: &PollFd<'_>| !fd.revents().is_empty();
         let control = fds.first().is_some_and(readable);
         let of = |range: std::ops::Range<usize>| {

@@ -6,7 +6,7 @@ use crate::layout::{Kind, Mode};
 use crate::parent::Parent;
 use crate::settings::{self, Missing, Setting, Version};
 use crate::{CgroupError, Resources};
-use rustix::fs::OFlags;
+use rustix::fs::{AtFlags, OFlags};
 use rustix::io::Errno;
 use spec::oci::DeviceRule;
 use std::os::fd::OwnedFd;
@@ -186,8 +186,18 @@ impl Group {
         }
         let dir = self.v1("devices").ok_or_else(|| self.no_devices())?;
         let current = Policy::parse(&dir.read("devices.list")?);
-        let writes = Policy::of(&rules)?.writes(current.as_ref());
-        writes.into_iter().try_for_each(|(file, line)| dir.write(file, &line))
+        let mut open: Option<(&str, OwnedFd)> = None;
+        for (file, line) in Policy::of(&rules)?.writes(current.as_ref()) {
+            let failed = |errno| dir.write_error(file, &line, errno);
+            let fd = match open.take() {
+                Some((name, fd)) if name == file => fd,
+                _ => dir.open_file(file, OFlags::WRONLY).map_err(failed)?,
+            };
+            rustix::io::retry_on_intr(|| rustix::io::write(&fd, line.as_bytes()))
+                .map_err(failed)?;
+            open = Some((file, fd));
+        }
+        Ok(())
     }
 
     fn no_devices(&self) -> CgroupError {
@@ -246,6 +256,15 @@ impl Group {
     /// Whether the group has no process.
     pub fn is_empty(&self) -> Result<bool, CgroupError> {
         Ok(self.pids()?.is_empty())
+    }
+
+    /// Removes the group if it has neither processes nor groups in it, which the kernel itself judges: the short way after
+    /// the end of a container. Answers whether it is gone; where it is not, a part of it may be.
+    pub fn remove_empty(&self) -> bool {
+        self.parents.iter().all(|parent| {
+            let removed = rustix::fs::unlinkat(parent, self.name.as_str(), AtFlags::REMOVEDIR);
+            matches!(removed, Ok(()) | Err(Errno::NOENT))
+        })
     }
 
     /// Removes the group and all groups in it. A process that has just ended can keep the group busy for a moment: this

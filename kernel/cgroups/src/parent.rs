@@ -74,6 +74,9 @@ impl Parent {
                 let group = above.as_ref().unwrap_or(base).create(name, true)?;
                 if kind.has("cpuset") {
                     inherit_cpuset(above.as_ref().unwrap_or(base), &group)?;
+                    // The kernel itself then gives the groups in it what this one has; where it does not, the same is
+                    // done group by group.
+                    group.try_write("cgroup.clone_children", "1").unwrap_or_default();
                 }
                 if hands_down {
                     hand_down(&group)?;

@@ -255,6 +255,15 @@ impl TaskDir {
         self.lock_as(FlockOperation::LockShared)
     }
 
+    /// The lock of this directory against everybody, if nobody has it now.
+    pub fn try_lock(&self) -> Result<Option<OwnedFd>, StateError> {
+        match self.lock_as(FlockOperation::NonBlockingLockExclusive) {
+            Ok(lock) => Ok(Some(lock)),
+            Err(error) if error.errno() == Some(Errno::AGAIN) => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+
     fn lock_as(&self, how: FlockOperation) -> Result<OwnedFd, StateError> {
         // A descriptor of its own, since the lock belongs to the open file and ends with it.
         let fd = open_directory(&self.fd, ".")?;

@@ -68,6 +68,8 @@ struct Shim {
     channels: Channels,
     listener: Option<OwnedFd>,
     directory: TaskDir,
+    /// Closed with the shim, behind all else: see [`Task::rootfs`].
+    _rootfs: Option<OwnedFd>,
     exit: Option<Exit>,
     /// `Exited` has been sent.
     reported: bool,
@@ -96,6 +98,7 @@ impl Shim {
             channels: Channels::default(),
             listener: task.listener,
             directory: task.directory,
+            _rootfs: task.rootfs,
             exit: None,
             reported: false,
             acknowledged: false,

@@ -51,6 +51,10 @@ pub struct Task {
     pub listener: Option<OwnedFd>,
     /// The record of the task.
     pub directory: TaskDir,
+    /// The container's root file system, held until the shim ends. Otherwise the last process of the container would
+    /// unmount it while it exits, and unmounting an overlay writes out the whole file system below: tens of
+    /// milliseconds for which everybody would wait who waits for the exit.
+    pub rootfs: Option<OwnedFd>,
 }
 
 /// A stream that output is read from.

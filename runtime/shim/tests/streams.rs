@@ -77,6 +77,7 @@ impl Rig {
             channel: Some(channel),
             listener: Some(directory.listen().unwrap()),
             directory,
+            rootfs: None,
         };
         let thread = std::thread::spawn(move || shim::supervise(task, &mut Uncontained));
         let rig = Self { engine: engine.into(), pid, dir, thread: Some(thread) };

@@ -62,7 +62,7 @@ fn attempt(host: &Host, launch: Launch, received: Launched) -> Result<Started, F
     })?;
     let lock = directory.lock().map_err(|error| broken(&error));
     let started = lock.and_then(|lock| {
-        announce(&directory, &parent)?;
+        announce(host, &directory, &parent)?;
         let group = make_group(host, &launch, &parent)?;
         let started = start_in(host, launch, received, directory, &group, &parent);
         let started = started.map(|(task, warnings)| (task, warnings, lock));
@@ -124,6 +124,7 @@ fn start_in(
     let new_user = plan.namespaces.new.contains(Namespaces::USER);
     let warnings = warnings(host, &plan.process, new_user);
     let streams = pair(host, stdio, host_uid(&plan))?;
+    let held = copy(&rootfs)?;
     let descriptors = Descriptors {
         rootfs: Rootfs::Detached(rootfs),
         sources: sources.into_iter().map(|fd| fd.map(Source::File)).collect(),
@@ -147,6 +148,7 @@ fn start_in(
         channel: Some(ends.channel),
         listener: Some(listener),
         directory,
+        rootfs: Some(held),
     };
     Ok((task, warnings))
 }

@@ -90,7 +90,7 @@ impl Containment for Cgroup {
         self.unreported = self.count();
         self.watch = None;
         let Some(group) = self.group.take() else { return };
-        if self.owned && group.kill(KILL).is_ok() {
+        if self.owned && !group.remove_empty() && group.kill(KILL).is_ok() {
             // What cannot be removed now is removed by whoever deletes the task, who can also say why not.
             group.delete(KILL).ok();
         }

@@ -35,6 +35,24 @@ pub(crate) fn delete_container(host: &Host, id: &ContainerId) -> Result<(), Fail
     host.tasks.remove(id.as_str()).map_err(|error| broken(&error))
 }
 
+/// Removes the record of a container that has left nothing else: its process has ended, its shim has removed the group,
+/// and it has no exec. Waits for nothing; where there is more to do the answer is none, and nothing was done.
+pub(crate) fn delete_ended(host: &Host, id: &ContainerId) -> Option<Result<(), Failure>> {
+    let directory = host.tasks.task(id.as_str()).ok()??;
+    let _lock = directory.try_lock().ok()??;
+    let state = directory.state().ok()??;
+    // A record without a process is one of a launch that failed.
+    let ended = state.process.pid > 0 && !state.process.is_running();
+    let has_execs = !directory.exec_names().ok()?.is_empty();
+    let has_group =
+        host.with_parent(&state.cgroup_parent, |parent| parent.exists(id.as_str())).ok()?;
+    if !ended || has_execs || has_group {
+        return None;
+    }
+    acknowledge(&directory);
+    Some(host.tasks.remove(id.as_str()).map_err(|error| broken(&error)))
+}
+
 /// Kills an exec and removes its record.
 pub(crate) fn delete_exec(host: &Host, id: &ContainerId, exec: &ExecId) -> Result<(), Failure> {
     let Some(container) = host.tasks.task(id.as_str()).map_err(|error| broken(&error))? else {

@@ -96,7 +96,7 @@ fn start_in(
 ) -> Result<Started, Failure> {
     let Exec { id, exec, mut process, seccomp, stdio, .. } = exec;
     let Surroundings { init, pid, group } = around;
-    announce(&directory, "")?;
+    announce(host, &directory, "")?;
     process.terminal = stdio.terminal.is_some();
     process.console_size = stdio
         .terminal
@@ -132,6 +132,7 @@ fn start_in(
         channel: Some(ends.channel),
         listener: Some(listener),
         directory,
+        rootfs: None,
     };
     Ok(Started { task, cgroup: Cgroup::of_exec(group), warnings })
 }

@@ -83,6 +83,7 @@ pub struct Host {
     layout: Layout,
     parent: Parent,
     parent_name: String,
+    worker: Option<rustix::process::Pid>,
 }
 
 impl Host {
@@ -103,9 +104,7 @@ impl Host {
         Ok(Self {
             tasks: TaskRoot::open(&exec_root)?,
             policy: Policy::load(policy)?,
-            // Where nothing is, nothing can come from.
-            data_root: std::fs::canonicalize(&settings.data_root)
-                .unwrap_or_else(|_| settings.data_root.clone()),
+            data_root: crate::origin::resolved(&settings.data_root),
             filters: Filters::prepare().map_err(HostError::Filter)?,
             launch: launch::Host::open()?,
             view: view::view(&mountinfo),
@@ -115,7 +114,14 @@ impl Host {
             layout,
             parent,
             parent_name: settings.cgroup_parent.clone(),
+            worker: Some(rustix::process::getpid()),
         })
+    }
+
+    /// In a child that has claimed an id by locking its record: whether the worker still lived then. Otherwise the engine
+    /// may have had the record removed before there was one, and nobody would look for it again.
+    pub fn is_current(&self) -> bool {
+        rustix::process::getppid() == self.worker
     }
 
     /// How the host mounts cgroups.

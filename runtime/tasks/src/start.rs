@@ -76,8 +76,15 @@ pub(crate) fn run(
     Ok((created.start().map_err(|error| of_launch(&error))?, started_at))
 }
 
-/// Records that something is about to be started, before there is anything.
-pub(crate) fn announce(directory: &TaskDir, cgroup_parent: &str) -> Result<(), Failure> {
+/// Records that something is about to be started, before there is anything. The record is locked.
+pub(crate) fn announce(
+    host: &Host,
+    directory: &TaskDir,
+    cgroup_parent: &str,
+) -> Result<(), Failure> {
+    if !host.is_current() {
+        return Err(Failure::new(Class::Unavailable, "start: the task worker ended meanwhile"));
+    }
     let own = i32::try_from(std::process::id()).unwrap_or_default();
     let state = State {
         process: Process { pid: 0, start: 0 },

@@ -5,10 +5,12 @@ use crate::records::{Name, broken, directory, process};
 use crate::{container, delete, exec, group, list, top};
 use messages::Fd;
 use messages::task::{Reply, Request, Seccomp};
+use rustix::process::WaitOptions;
 use spec::{Class, Failure};
+use std::collections::HashMap;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use sys::signals::{SignalSet, receive, set_mask, signal_fd};
-use transport::{Descriptors, Handler, Incoming, Responder, Server, TransportError};
+use transport::{Descriptors, Handler, Incoming, Responder, Server, StandIn, TransportError};
 
 const SIGCHLD: i32 = 17;
 
@@ -30,9 +32,10 @@ pub fn run(settings: &Settings, control: OwnedFd) -> Result<(), WorkerError> {
     let blocked = SignalSet::EMPTY.with(SIGCHLD);
     set_mask(blocked).map_err(HostError::System)?;
     let children = signal_fd(blocked).map_err(HostError::System)?;
-    let mut worker = Worker { host: Host::prepare(settings)?, children };
+    let mut worker = Worker { host: Host::prepare(settings)?, children, forked: HashMap::new() };
     // What was needed for compiling filters would otherwise be in the memory of every shim.
     sys::memory::trim();
+    sys::memory::release_program();
     Ok(Server::new(control).run(&mut worker)?)
 }
 
@@ -41,6 +44,8 @@ struct Worker {
     host: Host,
     /// Readable when a child has ended.
     children: OwnedFd,
+    /// The requests that children were forked for. A shim's stays here until it ends.
+    forked: HashMap<i32, StandIn>,
 }
 
 impl Handler<Request> for Worker {
@@ -50,6 +55,7 @@ impl Handler<Request> for Worker {
             return responder.answer(answer);
         }
         self.compile_for(&request);
+        let stand_in = responder.stand_in();
         let mut left = Some((request, descriptors, responder));
         let host = &self.host;
         let forked = sys::fork::fork_child(|| {
@@ -59,8 +65,12 @@ impl Handler<Request> for Worker {
             }
             0
         });
-        if let (Err(error), Some((_, _, responder))) = (forked, left) {
-            responder.answer(Err(Failure::from_error(Class::Unavailable, &error)));
+        match (forked, left) {
+            (Ok(pid), _) => drop(self.forked.insert(pid, stand_in)),
+            (Err(error), Some((_, _, responder))) => {
+                responder.answer(Err(Failure::from_error(Class::Unavailable, &error)));
+            }
+            (Err(_), None) => {}
         }
     }
 
@@ -70,7 +80,15 @@ impl Handler<Request> for Worker {
 
     fn readable(&mut self, _position: usize) {
         while let Ok(Some(_)) = receive(&self.children) {}
-        sys::fork::reap_children();
+        let no_hang = WaitOptions::NOHANG;
+        while let Ok(Some((pid, status))) = rustix::process::wait(no_hang) {
+            let Some(request) = self.forked.remove(&pid.as_raw_nonzero().get()) else { continue };
+            // One that ends by itself has answered; of one that was killed nobody can tell.
+            if status.exit_status() != Some(0) {
+                let message = format!("{}: its process was killed", request.verb());
+                request.refuse(&Failure::internal(message));
+            }
+        }
     }
 }
 
@@ -92,6 +110,10 @@ impl Worker {
                 .map(|pidfd| with_descriptor(pidfd, |pidfd| Reply::Init { pidfd })),
             Request::Connect { id, exec } => connect(&self.host, Name(id, exec.as_ref()))
                 .map(|socket| with_descriptor(socket, |channel| Reply::Channel { channel })),
+            // After every run: a fork for it would cost more than the rest.
+            Request::Delete { id, exec: None } => {
+                delete::delete_ended(&self.host, id)?.map(|()| (Reply::Done, Vec::new()))
+            }
             _ => return None,
         })
     }

@@ -21,8 +21,12 @@ pub(super) fn set_up(job: &Job<'_>, layout: &Layout<'_>) -> Step<Option<OwnedFd>
     let root = layout.rootfs;
     ::rustix::process::umask(Mode::empty());
     attach_root(layout)?;
-    // Before anything of the image is mounted: the procfs through which kernel parameters are written.
-    let proc = ProcHandle::detached().at(StepKind::OpenProc, 0)?;
+    // Before anything of the image is mounted: the procfs through which kernel parameters are written. Giving a mount up
+    // that was never attached waits for a grace period, so there is none unless something is to be written.
+    let proc = match plan.sysctls.is_empty() {
+        true => None,
+        false => Some(ProcHandle::detached().at(StepKind::OpenProc, 0)?),
+    };
     let attached = attach_mounts(layout)?;
     devices::make(layout)?;
     make_working_directory(job, root)?;
@@ -38,7 +42,7 @@ pub(super) fn set_up(job: &Job<'_>, layout: &Layout<'_>) -> Step<Option<OwnedFd>
         let flag = attributes::propagation_flag(propagation, Extent::Mount);
         mount_change(c"/", flag).at(StepKind::RootPropagation, 0)?;
     }
-    name_and_tune(layout, &proc)?;
+    name_and_tune(layout, proc.as_ref())?;
     Ok(terminal)
 }
 
@@ -162,7 +166,7 @@ fn pivot(root: BorrowedFd<'_>) -> Step<()> {
     chdir(c"/").at(StepKind::PivotRoot, 3)
 }
 
-fn name_and_tune(layout: &Layout<'_>, proc: &ProcHandle) -> Step<()> {
+fn name_and_tune(layout: &Layout<'_>, proc: Option<&ProcHandle>) -> Step<()> {
     let plan = layout.plan;
     if let Some(name) = &plan.hostname {
         ::rustix::system::sethostname(name.to_bytes()).at(StepKind::Hostname, 0)?;
@@ -170,6 +174,7 @@ fn name_and_tune(layout: &Layout<'_>, proc: &ProcHandle) -> Step<()> {
     if let Some(name) = &plan.domainname {
         ::rustix::system::setdomainname(name.to_bytes()).at(StepKind::Domainname, 0)?;
     }
+    let Some(proc) = proc else { return Ok(()) };
     for (index, sysctl) in plan.sysctls.iter().enumerate() {
         proc.write(&sysctl.path, sysctl.value.to_bytes()).at(StepKind::Sysctl, index)?;
     }
