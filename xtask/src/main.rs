@@ -10,8 +10,13 @@ use std::process::ExitCode;
 const USAGE: &str = "\
 usage: cargo xtask layers
            fails when a crate imports what its layer may not (layers.toml)
-       cargo xtask budget [--rounds N] [SOCKET [REFERENCE-SOCKET]]
-           times an engine operation by operation, beside a reference engine when there is one, and prints ratios";
+       cargo xtask budget [--rounds N] [--many N] [--lines N] [--client PROGRAM]... [--daemon PROGRAM]
+                          [SOCKET [REFERENCE-SOCKET]]
+           times an engine operation by operation, beside a reference engine when there is one, and prints ratios
+           --many N          the list of N containers
+           --lines N         N lines of output, written and read back
+           --client PROGRAM  `run --rm` with this client; the first with this engine, the second with the reference
+           --daemon PROGRAM  how long this daemon needs to its first answer, and what it weighs then";
 
 fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args().skip(1).collect();

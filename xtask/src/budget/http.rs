@@ -42,6 +42,26 @@ impl Engine {
         }
         Ok(serde_json::from_slice(&body).unwrap_or(Value::Null))
     }
+
+    /// Reads an answer that may be long, and counts its bytes, those of its head and chunks included.
+    pub(crate) fn count(&self, path: &str) -> Result<u64, String> {
+        let request =
+            format!("GET /v1.41{path} HTTP/1.1\r\nHost: engine\r\nConnection: close\r\n\r\n");
+        let mut stream = self.connect()?;
+        let mut buffer = vec![0; 1 << 20];
+        let mut total = 0;
+        let mut read = || -> std::io::Result<()> {
+            stream.write_all(request.as_bytes())?;
+            loop {
+                match stream.read(&mut buffer)? {
+                    0 => return Ok(()),
+                    count => total += count as u64,
+                }
+            }
+        };
+        read().map_err(|e| format!("GET {path}: {e}"))?;
+        Ok(total)
+    }
 }
 
 /// Status and body; a chunked body is put together.

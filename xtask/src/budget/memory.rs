@@ -20,43 +20,24 @@ pub(crate) fn daemon(engine: &Engine) -> Result<i32, String> {
         .map_err(|e| format!("peer of {}: {e}", engine.socket.display()))
 }
 
-/// The sum over a process and all below it.
-pub(crate) fn tree(root: i32) -> Memory {
+/// A process and all below it.
+pub(crate) fn family(root: i32) -> BTreeSet<i32> {
     let mut seen = BTreeSet::new();
     let mut todo = vec![root];
-    let mut sum = Memory::default();
-    while let Some(pid) = todo.pop() {
-        if !seen.insert(pid) {
-            continue;
-        }
-        let memory = of(pid);
-        sum.pss += memory.pss;
-        sum.private += memory.private;
-        todo.extend(children(pid));
-    }
-    sum
-}
-
-/// Milliseconds of processor time of a process and all below it, with what they have reaped.
-pub(crate) fn cpu(root: i32) -> f64 {
-    let mut seen = BTreeSet::new();
-    let mut todo = vec![root];
-    let mut ticks = 0;
     while let Some(pid) = todo.pop() {
         if seen.insert(pid) {
-            let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
-            ticks += ticks_of(&stat);
             todo.extend(children(pid));
         }
     }
-    // USER_HZ is 100 on every architecture that containers run on.
-    ticks as f64 * 10.0
+    seen
 }
 
-/// utime, stime, cutime and cstime: fields 14 to 17; the name in field 2 may have spaces in it.
-fn ticks_of(stat: &str) -> u64 {
-    let rest = stat.rsplit_once(')').map_or("", |(_, rest)| rest);
-    rest.split_whitespace().skip(11).take(4).filter_map(|field| field.parse::<u64>().ok()).sum()
+/// The sum over a process and all below it.
+pub(crate) fn tree(root: i32) -> Memory {
+    family(root).into_iter().map(of).fold(Memory::default(), |sum, memory| Memory {
+        pss: sum.pss + memory.pss,
+        private: sum.private + memory.private,
+    })
 }
 
 fn children(pid: i32) -> Vec<i32> {
@@ -99,12 +80,6 @@ fn sum(rollup: &str) -> Memory {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn ticks_are_read_behind_a_name_with_spaces() {
-        let stat = "7 (a b) c) S 1 7 7 0 -1 4 0 0 0 0 1 2 3 4 20 0 1 0 5";
-        assert_eq!(ticks_of(stat), 10);
-    }
 
     #[test]
     fn private_is_clean_and_dirty_together() {

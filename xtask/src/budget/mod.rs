@@ -1,63 +1,88 @@
 //! Times an engine over its socket, operation by operation, beside a reference engine: the two take turns, so that the
-//! machine's drift hits both. Prints medians, and the ratio with what it should be at most.
+//! machine's drift hits both. Prints medians, minima, and the ratio of medians with what it should be at most.
 //!
-//! Both engines need an image `busybox:latest`. Nothing is left behind.
+//! Both engines need an image `busybox:latest`, and their processes must be in this machine's pid namespace. Nothing is
+//! left behind.
+//!
+//! Reading order: [`options`], [`operations`] (the API), [`programs`] (the command line, the start of a daemon), [`cpu`]
+//! and [`memory`] (what the engine's processes use), [`report`].
 
+mod cpu;
 mod http;
 mod memory;
+mod operations;
+mod options;
+mod programs;
+mod report;
 
 use http::Engine;
-use serde_json::{Value, json};
+use options::Options;
 use std::collections::BTreeMap;
 use std::time::Instant;
 
-/// Ratios to the reference that the design asks for (docs/ARCHITECTURE.md, budgets).
-const BUDGETS: [(&str, f64); 4] = [
-    ("bridge: create + start + wait + delete", 1.0 / 12.0),
-    ("bridge: engine cpu of these", 1.0 / 15.0),
-    ("exec: create + start + inspect", 1.0 / 6.0),
-    ("20 parallel create + start, bridge", 1.0 / 8.0),
-];
-
+/// Measured values by the operation's name.
 type Times = BTreeMap<String, Vec<f64>>;
 
 /// Runs the benchmark with the arguments of the command line.
 pub(crate) fn run(arguments: &[String]) -> Result<(), String> {
-    let mut rounds = 15;
-    let mut sockets = Vec::new();
-    let mut rest = arguments.iter();
-    while let Some(argument) = rest.next() {
-        match argument.as_str() {
-            "--rounds" => {
-                let number = rest.next().and_then(|text| text.parse().ok());
-                rounds = number.ok_or("--rounds needs a number")?;
-            }
-            socket => sockets.push(socket.trim_start_matches("unix://").to_owned()),
-        }
+    let options = Options::parse(arguments)?;
+    let mut results = vec![Times::new(); options.engines.len()];
+    for (engine, times) in options.engines.iter().zip(&mut results) {
+        weigh(engine, times)?;
     }
-    if sockets.is_empty() {
-        sockets.push("/var/run/docker.sock".into());
+    measure(&options, &mut results)?;
+    for (engine, times) in options.engines.iter().zip(&mut results) {
+        operations::weigh_containers(engine, times)?;
     }
-    let engines: Vec<Engine> =
-        sockets.iter().take(2).map(|socket| Engine { socket: socket.into() }).collect();
-    let mut results = vec![Times::new(); engines.len()];
-    for engine in &engines {
-        round(engine, &mut Times::new())?;
+    if let Some(program) = &options.daemon
+        && let Some(times) = results.first_mut()
+    {
+        programs::start_daemon(program, times)?;
     }
-    for _ in 0..rounds {
-        for (engine, times) in engines.iter().zip(&mut results) {
-            round(engine, times)?;
+    report::print(&results);
+    Ok(())
+}
+
+/// All processes of an engine as it is found: run the benchmark on one that has just been started to learn what an idle
+/// one needs.
+fn weigh(engine: &Engine, times: &mut Times) -> Result<(), String> {
+    let memory = memory::tree(memory::daemon(engine)?);
+    note(times, "all processes, as found: PSS in KiB", memory.pss as f64);
+    Ok(())
+}
+
+fn measure(options: &Options, results: &mut [Times]) -> Result<(), String> {
+    let engines = &options.engines;
+    let accounts = engines
+        .iter()
+        .map(|engine| cpu::Account::open(memory::daemon(engine)?))
+        .collect::<Result<Vec<_>, String>>()?;
+    let each = || engines.iter().zip(&accounts);
+    for (engine, account) in each() {
+        operations::round(engine, account, &mut Times::new())?;
+    }
+    for _ in 0..options.rounds {
+        for ((engine, account), times) in each().zip(&mut *results) {
+            operations::round(engine, account, times)?;
         }
     }
     for _ in 0..3 {
-        for (engine, times) in engines.iter().zip(&mut results) {
-            parallel(engine, times, 20)?;
+        for ((engine, _), times) in each().zip(&mut *results) {
+            operations::parallel(engine, times, 20)?;
         }
     }
-    for (engine, times) in engines.iter().zip(&mut results) {
-        weigh(engine, times)?;
+    for (position, (engine, account)) in each().enumerate() {
+        let Some(times) = results.get_mut(position) else { continue };
+        if let Some(client) = options.clients.get(position) {
+            programs::run_by_client(client, engine, times, options.rounds)?;
+        }
+        if let Some(count) = options.many {
+            operations::list_many(engine, times, count)?;
+        }
+        if let Some(count) = options.lines {
+            operations::log_lines(engine, account, times, count)?;
+        }
     }
-    print(&results);
     Ok(())
 }
 
@@ -74,142 +99,4 @@ fn timed<T>(
     let result = act()?;
     note(times, name, start.elapsed().as_secs_f64() * 1e3);
     Ok(result)
-}
-
-fn create(engine: &Engine, network: &str, command: &[&str]) -> Result<String, String> {
-    let body = json!({"Image": "busybox", "Cmd": command, "HostConfig": {"NetworkMode": network}});
-    let reply = engine.call("POST", "/containers/create", Some(&body))?;
-    text(&reply, "Id")
-}
-
-fn text(value: &Value, key: &str) -> Result<String, String> {
-    value.get(key).and_then(Value::as_str).map(str::to_owned).ok_or(format!("answer without {key}"))
-}
-
-fn post(engine: &Engine, path: &str) -> Result<Value, String> {
-    engine.call("POST", path, None)
-}
-
-fn round(engine: &Engine, times: &mut Times) -> Result<(), String> {
-    timed(times, "ping", || engine.call("GET", "/_ping", None))?;
-    for network in ["bridge", "none", "host"] {
-        life(engine, times, network)?;
-    }
-    let id = create(engine, "none", &["sleep", "300"])?;
-    post(engine, &format!("/containers/{id}/start"))?;
-    timed(times, "exec: create + start + inspect", || exec(engine, &id))?;
-    timed(times, "inspect", || engine.call("GET", &format!("/containers/{id}/json"), None))?;
-    timed(times, "pause + unpause", || {
-        post(engine, &format!("/containers/{id}/pause"))?;
-        post(engine, &format!("/containers/{id}/unpause"))
-    })?;
-    timed(times, "delete of a running one", || {
-        engine.call("DELETE", &format!("/containers/{id}?force=1"), None)
-    })?;
-    timed(times, "list", || engine.call("GET", "/containers/json?all=1", None))?;
-    Ok(())
-}
-
-fn life(engine: &Engine, times: &mut Times, network: &str) -> Result<(), String> {
-    let cpu = cpu_of(engine)?;
-    let start = Instant::now();
-    let id = timed(times, &format!("{network}: create"), || create(engine, network, &["true"]))?;
-    timed(times, &format!("{network}: start"), || {
-        post(engine, &format!("/containers/{id}/start"))
-    })?;
-    timed(times, &format!("{network}: wait"), || post(engine, &format!("/containers/{id}/wait")))?;
-    timed(times, &format!("{network}: delete"), || {
-        engine.call("DELETE", &format!("/containers/{id}"), None)
-    })?;
-    let total = start.elapsed().as_secs_f64() * 1e3;
-    note(times, &format!("{network}: create + start + wait + delete"), total);
-    note(times, &format!("{network}: engine cpu of these"), cpu_of(engine)? - cpu);
-    Ok(())
-}
-
-/// Milliseconds of processor time of the daemon with all that it has started and reaped.
-///
-/// The kernel counts in ticks of 10 ms, so one round says little and the mean over the rounds is what counts. Shims are
-/// no descendants of the daemon; what they use is in the container's start-up, not here.
-fn cpu_of(engine: &Engine) -> Result<f64, String> {
-    let daemon = memory::daemon(engine)?;
-    Ok(memory::cpu(daemon))
-}
-
-fn exec(engine: &Engine, id: &str) -> Result<(), String> {
-    let body = json!({"Cmd": ["true"], "AttachStdout": true});
-    let reply = engine.call("POST", &format!("/containers/{id}/exec"), Some(&body))?;
-    let exec = text(&reply, "Id")?;
-    let body = json!({"Detach": false, "Tty": false});
-    engine.call("POST", &format!("/exec/{exec}/start"), Some(&body))?;
-    engine.call("GET", &format!("/exec/{exec}/json"), None)?;
-    Ok(())
-}
-
-fn parallel(engine: &Engine, times: &mut Times, count: usize) -> Result<(), String> {
-    let one = || -> Result<String, String> {
-        let id = create(engine, "bridge", &["sleep", "300"])?;
-        post(engine, &format!("/containers/{id}/start"))?;
-        Ok(id)
-    };
-    let ids = timed(times, &format!("{count} parallel create + start, bridge"), || {
-        std::thread::scope(|scope| {
-            let threads: Vec<_> = (0..count).map(|_| scope.spawn(one)).collect();
-            threads
-                .into_iter()
-                .map(|thread| thread.join().map_err(|_| "thread".to_owned())?)
-                .collect::<Result<Vec<_>, String>>()
-        })
-    })?;
-    for id in ids {
-        engine.call("DELETE", &format!("/containers/{id}?force=1"), None)?;
-    }
-    Ok(())
-}
-
-/// Memory: idle, and of the process that watches one container.
-fn weigh(engine: &Engine, times: &mut Times) -> Result<(), String> {
-    let daemon = memory::daemon(engine)?;
-    note(times, "idle, all processes: PSS in KiB", memory::tree(daemon).pss as f64);
-    let id = create(engine, "none", &["sleep", "300"])?;
-    post(engine, &format!("/containers/{id}/start"))?;
-    let inspected = engine.call("GET", &format!("/containers/{id}/json"), None)?;
-    let pid = inspected.pointer("/State/Pid").and_then(Value::as_i64).unwrap_or(0);
-    if let Some(shim) = memory::parent(pid) {
-        note(times, "shim of a container: private KiB", memory::of(shim).private as f64);
-    }
-    engine.call("DELETE", &format!("/containers/{id}?force=1"), None)?;
-    Ok(())
-}
-
-fn median(values: &[f64]) -> f64 {
-    let mut sorted = values.to_vec();
-    sorted.sort_by(f64::total_cmp);
-    sorted.get(sorted.len() / 2).copied().unwrap_or(0.0)
-}
-
-fn figure(name: &str, values: &[f64]) -> f64 {
-    if name.contains("cpu") {
-        values.iter().sum::<f64>() / values.len().max(1) as f64
-    } else {
-        median(values)
-    }
-}
-
-fn print(results: &[Times]) {
-    println!("{:44}{:>10}{:>11}{:>8}{:>8}", "median ms", "this", "reference", "ratio", "budget");
-    let Some(ours) = results.first() else { return };
-    for (name, values) in ours {
-        let own = figure(name, values);
-        let mut line = format!("{name:44}{own:>10.2}");
-        if let Some(theirs) = results.get(1).and_then(|times| times.get(name)) {
-            let ratio = own / figure(name, theirs);
-            line += &format!("{:>11.2}{ratio:>8.3}", figure(name, theirs));
-            if let Some((_, budget)) = BUDGETS.iter().find(|(of, _)| of == name) {
-                let verdict = if ratio <= *budget { "" } else { "  over" };
-                line += &format!("{budget:>8.3}{verdict}");
-            }
-        }
-        println!("{line}");
-    }
 }
