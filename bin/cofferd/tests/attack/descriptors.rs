@@ -3,7 +3,7 @@
 
 use crate::container::{Rig, detached, mount};
 use crate::rig::{forbidden, invalid, opath, pidfd};
-use crate::task::{Change, STRICT, carried_out, refused};
+use crate::task::{Change, STRICT, carried_out, deleted, refused};
 use messages::Fd;
 use messages::task::{Launch, Log};
 use spec::Class;
@@ -175,11 +175,11 @@ fn what_is_bound_must_lie_where_the_policy_allows() {
 fn started(rig: &mut Rig, change: impl FnOnce(&mut Launch, &mut Vec<OwnedFd>)) {
     let (mut launch, mut fds) = rig.launch();
     change(&mut launch, &mut fds);
-    let delete = messages::task::Request::Delete { id: launch.id.clone(), exec: None };
+    let id = launch.id.clone();
     let fds: Vec<_> = fds.iter().map(AsFd::as_fd).collect();
     let request = messages::task::Request::Launch(Box::new(launch));
     rig.worker.ask(&request, &fds).unwrap();
-    rig.worker.ask(&delete, &[]).unwrap();
+    deleted(rig, id);
 }
 
 #[test]
