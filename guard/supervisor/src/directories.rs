@@ -52,6 +52,20 @@ pub enum DirectoryError {
         /// The data root.
         path: PathBuf,
     },
+    /// The api worker's user cannot reach its directories.
+    #[error(
+        "data root {}: {} may not be entered by the api worker's user ({uid}): give it mode 0711 or choose another --data-root",
+        path.display(),
+        closed.display()
+    )]
+    Closed {
+        /// The data root.
+        path: PathBuf,
+        /// The directory above it that is closed.
+        closed: PathBuf,
+        /// The api worker's user.
+        uid: u32,
+    },
     /// A system call failed.
     #[error("prepare {}", path.display())]
     Io {
@@ -76,6 +90,7 @@ fn io(path: &Path) -> impl Fn(Errno) -> DirectoryError {
 /// Makes or takes over the data root and the exec root. `ids` are the api worker's user and group.
 pub fn prepare(data: &Path, exec: &Path, ids: (u32, u32)) -> Result<DataRoot, DirectoryError> {
     make(data, 0o711, None)?;
+    check_reachable(data, ids)?;
     check_marker(data)?;
     let lock = lock(data)?;
     for name in API_OWNED {
@@ -104,6 +119,25 @@ fn make(path: &Path, mode: u32, owner: Option<(u32, u32)>) -> Result<(), Directo
     rustix::fs::fchown(&directory, Some(Uid::from_raw(uid)), Some(Gid::from_raw(gid)))
         .map_err(io(path))?;
     rustix::fs::fchmod(&directory, Mode::from_raw_mode(mode)).map_err(io(path))
+}
+
+/// Whether the api worker can enter every directory above its own. Without this it would end at once, again and again.
+fn check_reachable(data: &Path, (uid, gid): (u32, u32)) -> Result<(), DirectoryError> {
+    let path = std::path::absolute(data)
+        .map_err(|source| DirectoryError::Io { path: data.to_owned(), source })?;
+    for above in path.ancestors().skip(1) {
+        let stat = rustix::fs::stat(above).map_err(io(above))?;
+        let bit = match (stat.st_uid == uid, stat.st_gid == gid) {
+            (true, _) => 0o100,
+            (_, true) => 0o010,
+            _ => 0o001,
+        };
+        if stat.st_mode & bit == 0 {
+            let (path, closed) = (data.to_owned(), above.to_owned());
+            return Err(DirectoryError::Closed { path, closed, uid });
+        }
+    }
+    Ok(())
 }
 
 /// Whose directory this is: ours by `coffer.json`; another engine's by its well-known entries; else new, and marked.
@@ -172,6 +206,18 @@ mod tests {
         assert_eq!(owner("snapshots"), (0, 0, 0o711));
         drop(held);
         prepare(&data, &exec, (60_600, 60_601)).unwrap();
+    }
+
+    #[test]
+    fn a_data_root_that_the_api_worker_cannot_reach_is_refused_by_name() {
+        let root = tempfile::tempdir().unwrap();
+        let prepare = |ids| prepare(&root.path().join("data"), &root.path().join("exec"), ids);
+        rustix::fs::chmod(root.path(), Mode::from_raw_mode(0o700)).unwrap();
+        let message = prepare((60_600, 60_600)).unwrap_err().to_string();
+        let closed = format!(": {} may not be entered", root.path().display());
+        assert!(message.contains(&closed), "{message}");
+        rustix::fs::chmod(root.path(), Mode::from_raw_mode(0o711)).unwrap();
+        prepare((60_600, 60_600)).unwrap();
     }
 
     #[test]

@@ -9,7 +9,7 @@ use std::net::Ipv4Addr;
 pub enum NameError {
     /// Not an interface name (kernel `dev_valid_name`, and no control characters).
     #[error(
-        "invalid interface name {0:?}: must be 1 to 15 printable bytes without slash, colon or space"
+        "invalid interface name {0:?}: must be 1 to 15 printable bytes without slash, colon, per cent or space"
     )]
     Interface(String),
     /// Not six pairs of hexadecimal digits, or a group address.
@@ -20,7 +20,8 @@ pub enum NameError {
 }
 
 /// The name of a network interface: 1 to 15 bytes (IFNAMSIZ less the terminator), printable ASCII without `/`, `:`
-/// and space, not `.` nor `..`, since the kernel makes it a directory of sysfs and procfs.
+/// and space, not `.` nor `..`, since the kernel makes it a directory of sysfs and procfs; not `all` nor `default`, whose
+/// directories of settings are everybody's; without `%`, which asks the kernel to number the name.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub struct InterfaceName(String);
@@ -28,8 +29,9 @@ pub struct InterfaceName(String);
 impl InterfaceName {
     /// Reads a name; anything the kernel would refuse, and anything unprintable, is refused.
     pub fn parse(text: &str) -> Result<Self, NameError> {
-        let printable = text.bytes().all(|b| b.is_ascii_graphic() && !matches!(b, b'/' | b':'));
-        if printable && (1..=15).contains(&text.len()) && text != "." && text != ".." {
+        let allowed = |b: u8| b.is_ascii_graphic() && !matches!(b, b'/' | b':' | b'%');
+        let taken = matches!(text, "." | ".." | "all" | "default");
+        if text.bytes().all(allowed) && (1..=15).contains(&text.len()) && !taken {
             Ok(Self(text.to_owned()))
         } else {
             Err(NameError::Interface(text.chars().take(80).collect()))
