@@ -8,6 +8,7 @@ use messages::storage::{PathStat, Reply, Root};
 use rustix::fs::{FileType, Mode, OFlags, ResolveFlags, Stat, StatVfsMountFlags};
 use rustix::io::Errno;
 use spec::{Class, Failure};
+use std::mem::ManuallyDrop;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use transport::Descriptors;
 
@@ -258,7 +259,8 @@ pub(crate) fn open_file(
     path: &[u8],
     limit: u64,
 ) -> Answer {
-    let view = rootfs::open(storage, root, fds, Use::Read)?;
+    // Closed by the end of this job, which follows the answer: giving up a mount waits for a grace period of the kernel.
+    let view = ManuallyDrop::new(rootfs::open(storage, root, fds, Use::Read)?);
     let request = Request::parse(path)?.following();
     let (_, found) = request.open(view.as_fd())?;
     let refuse =
