@@ -91,7 +91,7 @@ fn default_endpoint(globals: &Globals, config: &Config) -> Result<Endpoint, Fail
 /// The directory name of a context: the digest of its name.
 pub(crate) fn context_digest(name: &str) -> String {
     Sha256::digest(name.as_bytes()).iter().fold(String::new(), |mut text, byte| {
-        let _ = write!(text, "{byte:02x}");
+        write!(text, "{byte:02x}").expect("a String takes everything");
         text
     })
 }

@@ -113,7 +113,8 @@ pub(crate) fn overview(program: &str) -> String {
     section(&mut text, "Commands", &rows(false));
     text.push_str("\nGlobal Options:\n");
     options(&mut text, &global_flags());
-    let _ = writeln!(text, "\nRun '{program} COMMAND --help' for more information on a command.");
+    writeln!(text, "\nRun '{program} COMMAND --help' for more information on a command.")
+        .expect("a String takes everything");
     text
 }
 
@@ -127,17 +128,15 @@ pub(crate) fn group(program: &str, group: &str, about: &str) -> String {
         .collect();
     rows.sort_unstable();
     section(&mut text, "Commands", &rows);
-    let _ = writeln!(
-        text,
-        "\nRun '{program} {group} COMMAND --help' for more information on a command."
-    );
+    writeln!(text, "\nRun '{program} {group} COMMAND --help' for more information on a command.")
+        .expect("a String takes everything");
     text
 }
 
 fn section(text: &mut String, title: &str, rows: &[(&str, &str)]) {
-    let _ = writeln!(text, "\n{title}:");
+    writeln!(text, "\n{title}:").expect("a String takes everything");
     for (name, about) in rows {
-        let _ = writeln!(text, "  {name:<11} {about}");
+        writeln!(text, "  {name:<11} {about}").expect("a String takes everything");
     }
 }
 
@@ -154,7 +153,7 @@ pub(crate) fn help(program: &str, spec: &Spec, path: &str) -> String {
         names.extend((!spec.top.is_empty()).then(|| format!("{program} {}", spec.top)));
     }
     if names.len() > 1 {
-        let _ = writeln!(text, "\nAliases:\n  {}", names.join(", "));
+        writeln!(text, "\nAliases:\n  {}", names.join(", ")).expect("a String takes everything");
     }
     let mut flags: Vec<Arg> = (spec.flags)().into_iter().filter(|arg| !arg.is_hide_set()).collect();
     flags.sort_by_key(|arg| arg.get_id().to_string());
@@ -182,7 +181,7 @@ fn options(text: &mut String, flags: &[Arg]) {
         let help = arg.get_help().map(ToString::to_string).unwrap_or_default();
         for (number, line) in wrap(&help, WIDTH.saturating_sub(indent).max(24)).iter().enumerate() {
             let head = if number == 0 { left(arg) } else { String::new() };
-            let _ = writeln!(text, "{head:<indent$}{line}");
+            writeln!(text, "{head:<indent$}{line}").expect("a String takes everything");
         }
     }
 }

@@ -94,7 +94,6 @@ fn short_flags<'a>(
 
 #[cfg(test)]
 mod tests {
-    #![expect(clippy::unwrap_used, reason = "tests")]
     use super::*;
     use crate::command::TABLE;
 

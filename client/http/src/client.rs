@@ -182,13 +182,14 @@ impl Client {
         let failed = |source| ClientError::Io { host: self.endpoint.text.clone(), source };
         let (mut wire, known) = match body {
             RequestBody::Stream { kind, source } => {
-                let _ = write!(head, "Content-Type: {kind}\r\nTransfer-Encoding: chunked\r\n\r\n");
+                write!(head, "Content-Type: {kind}\r\nTransfer-Encoding: chunked\r\n\r\n")
+                    .expect("a String takes everything");
                 let wire = self.upload(head, source).await?;
                 (wire, Vec::new())
             }
             RequestBody::Bytes { kind, bytes } => {
-                let _ =
-                    write!(head, "Content-Type: {kind}\r\nContent-Length: {}\r\n\r\n", bytes.len());
+                write!(head, "Content-Type: {kind}\r\nContent-Length: {}\r\n\r\n", bytes.len())
+                    .expect("a String takes everything");
                 let mut all = head.into_bytes();
                 all.extend_from_slice(&bytes);
                 (self.connection().await?, all)
@@ -221,14 +222,15 @@ impl Client {
     }
 
     fn write_headers(&self, head: &mut String, headers: &[(String, String)]) {
-        let _ = write!(head, "Host: {}\r\n", self.endpoint.host_header());
+        write!(head, "Host: {}\r\n", self.endpoint.host_header())
+            .expect("a String takes everything");
         let agent =
             concat!("User-Agent: Docker-Client/", env!("CARGO_PKG_VERSION"), " (linux)\r\n");
         head.push_str(agent);
         for (name, value) in self.headers.iter().chain(headers) {
             // A line break would start another header.
             if !name.contains(['\r', '\n', ':']) && !value.contains(['\r', '\n']) {
-                let _ = write!(head, "{name}: {value}\r\n");
+                write!(head, "{name}: {value}\r\n").expect("a String takes everything");
             }
         }
     }

@@ -127,7 +127,6 @@ fn ssh_address(text: &str, rest: &str) -> Result<Address, ClientError> {
 
 #[cfg(test)]
 mod tests {
-    #![expect(clippy::unwrap_used, reason = "tests")]
     use super::*;
 
     fn address(text: &str) -> Address {

@@ -85,7 +85,6 @@ impl Demultiplexer {
 
 #[cfg(test)]
 mod tests {
-    #![expect(clippy::unwrap_used, reason = "tests")]
     use super::*;
 
     const STREAM: &[u8] =

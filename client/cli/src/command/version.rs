@@ -78,18 +78,19 @@ fn text(both: &Value) -> String {
         ("OS/Arch", format!("{}/{}", field(client, "Os"), field(client, "Arch"))),
         ("Context", field(client, "Context")),
     ] {
-        let _ = writeln!(out, " {:<18} {value}", format!("{name}:"));
+        writeln!(out, " {:<18} {value}", format!("{name}:")).expect("a String takes everything");
     }
     let server = &both["Server"];
     if server.is_null() {
         return out;
     }
     let platform = server["Platform"]["Name"].as_str().filter(|name| !name.is_empty());
-    let _ =
-        writeln!(out, "\nServer:{}", platform.map_or_else(String::new, |name| format!(" {name}")));
+    writeln!(out, "\nServer:{}", platform.map_or_else(String::new, |name| format!(" {name}")))
+        .expect("a String takes everything");
     for component in server["Components"].as_array().into_iter().flatten() {
-        let _ = writeln!(out, " {}:", field(component, "Name"));
-        let _ = writeln!(out, "  {:<17} {}", "Version:", field(component, "Version"));
+        writeln!(out, " {}:", field(component, "Name")).expect("a String takes everything");
+        writeln!(out, "  {:<17} {}", "Version:", field(component, "Version"))
+            .expect("a String takes everything");
         details(&mut out, &component["Details"], component["Name"] == "Engine");
     }
     out
@@ -99,12 +100,8 @@ fn details(out: &mut String, details: &Value, engine: bool) {
     let text = |name: &str| details[name].as_str().unwrap_or_default();
     if !engine {
         for (name, value) in details.as_object().into_iter().flatten() {
-            let _ = writeln!(
-                out,
-                "  {:<17} {}",
-                format!("{name}:"),
-                value.as_str().unwrap_or_default()
-            );
+            writeln!(out, "  {:<17} {}", format!("{name}:"), value.as_str().unwrap_or_default())
+                .expect("a String takes everything");
         }
         return;
     }
@@ -120,6 +117,6 @@ fn details(out: &mut String, details: &Value, engine: bool) {
         ("Experimental", text("Experimental").to_owned()),
     ];
     for (name, value) in rows.iter().filter(|(_, value)| !value.is_empty()) {
-        let _ = writeln!(out, "  {:<17} {value}", format!("{name}:"));
+        writeln!(out, "  {:<17} {value}", format!("{name}:")).expect("a String takes everything");
     }
 }

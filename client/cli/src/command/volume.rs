@@ -99,7 +99,7 @@ pub(crate) async fn list(invocation: Invocation) -> Result<(), Failure> {
         format => format,
     };
     let mut rows: Vec<Row> = reply["Volumes"].as_array().into_iter().flatten().map(row).collect();
-    rows.sort_by(|left, right| natural(left).cmp(&natural(right)));
+    rows.sort_by_key(natural);
     listing::print(KIND, &format, &["Driver", "Name"], flags.on("quiet").then_some("Name"), &rows)
 }
 

@@ -330,7 +330,6 @@ fn truncate(arguments: &[Gtmpl]) -> Result<Gtmpl, FuncError> {
 
 #[cfg(test)]
 mod tests {
-    #![expect(clippy::unwrap_used, reason = "tests")]
     use super::*;
     use serde_json::json;
 

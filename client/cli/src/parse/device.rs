@@ -89,7 +89,6 @@ fn count(text: &str) -> Result<i64, String> {
 
 #[cfg(test)]
 mod tests {
-    #![expect(clippy::unwrap_used, reason = "tests")]
     use super::*;
 
     #[test]

@@ -83,7 +83,6 @@ fn lines(file: &str) -> Result<Vec<String>, Failure> {
 
 #[cfg(test)]
 mod tests {
-    #![expect(clippy::unwrap_used, reason = "tests")]
     use super::*;
 
     #[test]

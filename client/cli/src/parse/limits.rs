@@ -125,7 +125,6 @@ pub(crate) fn health_span(text: &str, flag: &str) -> Result<i64, String> {
 
 #[cfg(test)]
 mod tests {
-    #![expect(clippy::unwrap_used, reason = "tests")]
     use super::*;
 
     #[test]

@@ -143,7 +143,6 @@ fn finish(mut mount: Mount, here: &Path) -> Result<Mount, String> {
 
 #[cfg(test)]
 mod tests {
-    #![expect(clippy::unwrap_used, reason = "tests")]
     use super::*;
 
     fn read(text: &str) -> Result<Mount, String> {

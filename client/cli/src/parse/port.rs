@@ -132,7 +132,6 @@ fn span(text: &str) -> Result<(u32, u32), String> {
 
 #[cfg(test)]
 mod tests {
-    #![expect(clippy::unwrap_used, reason = "tests")]
     use super::*;
 
     fn published(text: &str) -> Vec<String> {

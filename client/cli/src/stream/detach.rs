@@ -66,7 +66,6 @@ fn code(key: &str) -> Option<u8> {
 
 #[cfg(test)]
 mod tests {
-    #![expect(clippy::unwrap_used, reason = "tests")]
     use super::*;
 
     #[test]
