@@ -43,6 +43,9 @@ pub struct Walls {
 impl Confinement {
     /// Confines the calling thread for good; it must be the process's only one. Needs root.
     pub fn enter(&self) -> Result<Walls, SandboxError> {
+        // rustix reads /proc/self/auxv at its first need of it where the kernel has no PR_GET_AUXV (before Linux 6.4), and
+        // panics when it cannot, as it could not from here on.
+        rustix::param::page_size();
         if self.no_network {
             sys::clone::unshare(Namespaces::NET)?;
         }
