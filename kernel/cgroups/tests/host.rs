@@ -341,3 +341,18 @@ fn features_are_those_that_can_be_limited() {
             && features.devices
     );
 }
+
+#[test]
+fn the_short_way_removes_a_group_only_when_nothing_is_in_it() {
+    let host = Host::new();
+    let group = host.create("short");
+    let mut child = shell(&group, "read line");
+    assert!(!group.remove_empty());
+    assert_eq!(group.pids().unwrap(), [i32::try_from(child.id()).unwrap()]);
+    group.kill(SOON).unwrap();
+    child.wait().unwrap();
+    // The last process is counted out a moment after it was reaped.
+    assert!(group.remove_empty() || group.delete(SOON).is_ok());
+    assert!(!host.parent().exists("short").unwrap());
+    assert!(group.remove_empty());
+}

@@ -53,6 +53,23 @@ pub(crate) fn delete_ended(host: &Host, id: &ContainerId) -> Option<Result<(), F
     Some(host.tasks.remove(id.as_str()).map_err(|error| broken(&error)))
 }
 
+/// The same for an exec whose process has ended.
+pub(crate) fn delete_ended_exec(
+    host: &Host,
+    id: &ContainerId,
+    exec: &ExecId,
+) -> Option<Result<(), Failure>> {
+    let container = host.tasks.task(id.as_str()).ok()??;
+    let directory = container.exec(exec.as_str()).ok()??;
+    let _lock = directory.try_lock().ok()??;
+    let process = directory.state().ok()??.process;
+    if process.pid == 0 || process.is_running() {
+        return None;
+    }
+    acknowledge(&directory);
+    Some(container.remove_exec(exec.as_str()).map_err(|error| broken(&error)))
+}
+
 /// Kills an exec and removes its record.
 pub(crate) fn delete_exec(host: &Host, id: &ContainerId, exec: &ExecId) -> Result<(), Failure> {
     let Some(container) = host.tasks.task(id.as_str()).map_err(|error| broken(&error))? else {

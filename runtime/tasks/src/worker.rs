@@ -111,8 +111,12 @@ impl Worker {
             Request::Connect { id, exec } => connect(&self.host, Name(id, exec.as_ref()))
                 .map(|socket| with_descriptor(socket, |channel| Reply::Channel { channel })),
             // After every run: a fork for it would cost more than the rest.
-            Request::Delete { id, exec: None } => {
-                delete::delete_ended(&self.host, id)?.map(|()| (Reply::Done, Vec::new()))
+            Request::Delete { id, exec } => {
+                let deleted = match exec {
+                    None => delete::delete_ended(&self.host, id)?,
+                    Some(exec) => delete::delete_ended_exec(&self.host, id, exec)?,
+                };
+                deleted.map(|()| (Reply::Done, Vec::new()))
             }
             _ => return None,
         })
