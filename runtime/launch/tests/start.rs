@@ -298,12 +298,17 @@ fn an_overlay_that_is_attached_nowhere_is_a_root() {
     for name in ["upper", "work"] {
         std::fs::create_dir(work.path().join(name)).unwrap();
     }
-    let lower = common::open_path(bundle.root.path());
-    let base = common::open_path(work.path());
+    let below_slash = |path: &std::path::Path| {
+        let path = path.strip_prefix("/").unwrap().to_str().unwrap();
+        std::ffi::CString::new(path).unwrap()
+    };
+    let (lower, upper) = (below_slash(bundle.root.path()), below_slash(&work.path().join("upper")));
+    let inner = below_slash(&work.path().join("work"));
+    let base = common::open_path(std::path::Path::new("/"));
     let overlay = Overlay {
         base: base.as_fd(),
-        lower: Layers::Descriptors(&[lower.as_fd()]),
-        upper: Some((c"upper", c"work")),
+        lower: Layers::Paths(&[&lower]),
+        upper: Some((&upper, &inner)),
         options: &[],
     };
     let mount = overlay.mount(&Features::probe()).unwrap();

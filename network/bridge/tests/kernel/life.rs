@@ -28,9 +28,16 @@ fn ensuring_a_bridge_twice_changes_nothing_and_another_form_is_taken_on() {
         let driver = driver();
         let mut net = network("br0", &["172.30.0.1/24"]);
         driver.ensure_bridge(&net).unwrap();
-        let before = (json(&["ip", "-j", "addr", "show", "br0"]), rules_as_text());
+        // The kernel finds out by and by that a bridge without ports has no carrier.
+        let shown = || {
+            let mut link = json(&["ip", "-j", "addr", "show", "br0"])[0].take();
+            link["operstate"].take();
+            link["flags"].as_array_mut().unwrap().retain(|flag| flag != "NO-CARRIER");
+            (link, rules_as_text())
+        };
+        let before = shown();
         driver.ensure_bridge(&net).unwrap();
-        assert_eq!((json(&["ip", "-j", "addr", "show", "br0"]), rules_as_text()), before);
+        assert_eq!(shown(), before);
         let accept_ra = "/proc/sys/net/ipv6/conf/br0/accept_ra";
         assert_eq!(std::fs::read_to_string(accept_ra).unwrap().trim(), "0", "CVE-2020-13401");
         net.gateways = vec![prefix("172.31.0.1/16"), prefix("fd00:31::1/64")];
