@@ -8,7 +8,7 @@ use rustix::net::{
 };
 use std::io::IoSliceMut;
 use std::mem::MaybeUninit;
-use std::os::fd::OwnedFd;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
 /// The parent's end; records come from it and a byte for each gate goes into it. The child's end is closed by execve.
 #[derive(Debug)]
@@ -21,6 +21,12 @@ pub(crate) enum Message {
     Record(Record, Option<OwnedFd>),
     /// The other end is closed: execve happened, or the process ended.
     End,
+}
+
+impl AsFd for Channel {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.0.as_fd()
+    }
 }
 
 impl Channel {

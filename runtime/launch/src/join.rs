@@ -70,6 +70,7 @@ impl Join {
             layout: None,
             caps: self.caps,
             channel: theirs.as_fd(),
+            starter: channel.as_fd(),
             joins: &borrow_joins(&self.joins),
             tasks: &v1(&self.cgroup),
             stdio: files(&self.stdio),

@@ -97,6 +97,7 @@ impl Launch {
             layout: Some(&layout),
             caps: self.caps,
             channel: theirs.as_fd(),
+            starter: channel.as_fd(),
             joins: &borrow_joins(&self.joins),
             tasks: &v1(&self.cgroup),
             stdio: files(&self.stdio),

@@ -7,7 +7,7 @@ use ::plan::{Record, StepKind};
 use ::rustix::io::Errno;
 use ::rustix::net::{SendAncillaryBuffer, SendAncillaryMessage, SendFlags, sendmsg};
 use ::std::io::IoSlice;
-use ::std::os::fd::BorrowedFd;
+use ::std::os::fd::{AsRawFd, BorrowedFd};
 
 /// The answer of a step.
 pub(super) type Step<T> = Result<T, Record>;
@@ -51,6 +51,13 @@ pub(super) fn ready(job: &Job<'_>, console: Option<BorrowedFd<'_>>) -> Step<()> 
     }
     let slices = [IoSlice::new(&bytes)];
     sendmsg(job.channel, &slices, &mut control, SendFlags::NOSIGNAL).at(StepKind::Gate, 0).map(drop)
+}
+
+/// Closes the copy of the parent's end, so that [`wait`] ends when the parent does.
+pub(super) fn leave_starter(job: &Job<'_>) {
+    // SAFETY: the process has a table of its own, in which nothing uses this descriptor; what else has it ends by
+    // execve or exit, which run no destructor.
+    unsafe { ::libc::close(job.starter.as_raw_fd()) };
 }
 
 /// Waits for the parent's byte. Its end means that the parent is gone: nothing may start then.
