@@ -5,6 +5,7 @@
 //! outcomes     ContainerId -> Outcome           its last run; absent when it never ran
 //! intents      ContainerId -> Intent            what was begun and is not finished
 //! volumes      VolumeName  -> VolumeRecord      volumes; the files are the storage worker's
+//! begun        VolumeName -> ()                 volumes that are being made or removed; the next start removes them
 //! events       number      -> Event             the last events
 //! ```
 //!
@@ -17,7 +18,7 @@
 use crate::container::config::ContainerConfig;
 use crate::container::live::Outcome;
 use api_types::event::Event;
-use metadata::{Store, Table, Writer};
+use metadata::{Read as _, Store, Table, Writer};
 use serde::{Deserialize, Serialize};
 use spec::{ContainerId, Failure, VolumeName};
 use std::collections::BTreeMap;
@@ -30,6 +31,8 @@ pub const OUTCOMES: Table<ContainerId, Outcome> = Table::new("outcomes");
 pub const INTENTS: Table<ContainerId, Intent> = Table::new("intents");
 /// Volumes.
 pub const VOLUMES: Table<VolumeName, VolumeRecord> = Table::new("volumes");
+/// Volumes whose files may exist without a record, or the record without files.
+pub const BEGUN: Table<VolumeName, ()> = Table::new("begun");
 /// The last events, by number.
 pub const EVENTS: Table<u64, Event> = Table::new("events");
 
@@ -74,6 +77,17 @@ pub fn change<T>(
         Ok(done)
     };
     commit().map_err(failed)
+}
+
+/// Notes that a volume is about to be made, unless there is one already, which is answered.
+pub fn begin_volume(store: &Store, name: &VolumeName) -> Result<Option<VolumeRecord>, Failure> {
+    change(store, |writer| {
+        let existing = writer.get(VOLUMES, name)?;
+        if existing.is_none() {
+            writer.put(BEGUN, name, &())?;
+        }
+        Ok(existing)
+    })
 }
 
 /// A failure of the database as the API shows it.

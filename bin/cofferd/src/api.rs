@@ -74,6 +74,7 @@ async fn serve(control: OwnedFd) -> Result<(), Box<dyn Error>> {
         let server = server.clone();
         serving.spawn(async move { server.serve(socket, &listener).await });
     }
+    let mut told = false;
     while let Some((control, mut fds)) = controls.recv().await {
         match control {
             Control::Peer(role) => {
@@ -81,13 +82,22 @@ async fn serve(control: OwnedFd) -> Result<(), Box<dyn Error>> {
                 let engine = engine.clone();
                 tokio::spawn(async move { engine.peer_replaced(role).await });
             }
-            Control::Stop => break,
+            Control::Stop => {
+                told = true;
+                break;
+            }
             Control::Settings(_) | Control::Listener(_) | Control::Ready => {}
         }
     }
-    server.stop();
-    while let Some(ended) = serving.join_next().await {
-        ended??;
+    if told {
+        server.stop();
+        while let Some(ended) = serving.join_next().await {
+            ended??;
+        }
+    } else {
+        // The supervisor was killed. Its successor's api worker waits for the database, and clients can be told nothing
+        // that would still be true when they read it.
+        serving.shutdown().await;
     }
     engine.close()?;
     Ok(())

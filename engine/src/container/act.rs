@@ -75,7 +75,7 @@ impl Actor {
         }
     }
 
-    pub(super) async fn pause(&mut self) -> Result<(), Failure> {
+    pub(super) async fn pause(&mut self, lasting: bool) -> Result<(), Failure> {
         let id = self.id().clone();
         match self.view.state {
             State::Running => {}
@@ -84,6 +84,10 @@ impl Actor {
             }
             State::Restarting => return Err(restarting(id.as_str())),
             _ => return Err(self.not_running()),
+        }
+        if self.view.outcome.paused != lasting {
+            self.view.outcome.paused = lasting;
+            self.save_outcome()?;
         }
         let frozen = self.shared.workers.freeze(id.clone()).await;
         frozen.map_err(|failure| {

@@ -44,8 +44,8 @@ pub(crate) enum Command {
     Signal { signal: i32, ends: bool, reply: Reply<()> },
     /// Somebody wants it stopped: no restart. Answers whether it has a process.
     Disarm(Reply<bool>),
-    /// Freeze it.
-    Pause(Reply<()>),
+    /// Freeze it, until somebody unpauses it or, if that is not `lasting`, at most until the engine ends.
+    Pause { lasting: bool, reply: Reply<()> },
     /// Let it go on.
     Unpause(Reply<()>),
     /// Attach a client.
@@ -160,7 +160,7 @@ impl Actor {
                 answer(reply, self.signal(signal, ends).await)
             }
             Command::Disarm(reply) => answer(reply, self.disarm().await),
-            Command::Pause(reply) => answer(reply, self.pause().await),
+            Command::Pause { lasting, reply } => answer(reply, self.pause(lasting).await),
             Command::Unpause(reply) => answer(reply, self.unpause().await),
             Command::Attach { attach, stream, reply } => {
                 answer(reply, self.attach(attach, stream).await)

@@ -55,14 +55,20 @@ impl Engine {
             comment: options.comment.clone(),
             name: name(&options),
         };
-        let paused = options.pause
-            && view.state == State::Running
-            && handle.ask(Command::Pause).await.is_ok();
-        let image = self.commit_layer(&handle.id, commit).await;
-        if paused {
-            handle.ask(Command::Unpause).await?;
-        }
-        let id = image?.to_string();
+        let pause = options.pause && view.state == State::Running;
+        // Not cut short by a client that goes away: the container would stay frozen.
+        let (engine, owner) = (self.clone(), handle.clone());
+        let work = async move {
+            let frozen = |reply| Command::Pause { lasting: false, reply };
+            let paused = pause && owner.ask(frozen).await.is_ok();
+            let image = engine.commit_layer(&owner.id, commit).await;
+            if paused {
+                owner.ask(Command::Unpause).await?;
+            }
+            image
+        };
+        let ending = |_| Err(Failure::internal("commit: the engine is ending"));
+        let id = tokio::spawn(work).await.unwrap_or_else(ending)?.to_string();
         let reference =
             name(&options).map(|(repo, tag)| format!("{repo}:{tag}")).unwrap_or_default();
         let more = [("comment", options.comment), ("imageID", id.clone()), ("imageRef", reference)];

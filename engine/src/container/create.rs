@@ -8,6 +8,7 @@ use super::live::Outcome;
 use super::mounts::{self, Mounts, WantedVolume};
 use super::remove::finish_removal;
 use super::state::State;
+use super::undo::undo_later;
 use super::{merge, mount_options, name, validate};
 use crate::network::links;
 use crate::open::{Engine, Shared};
@@ -15,7 +16,6 @@ use crate::spec::paths;
 use crate::store::{self, ANONYMOUS_LABEL, Intent, VolumeRecord};
 use crate::{event, ids};
 use api_types::container::{Config, CreateBody, CreateReply};
-use metadata::Read;
 use serde::Deserialize;
 use spec::{Class, ContainerId, Failure, Platform, SnapshotKey, VolumeName};
 use std::sync::Arc;
@@ -159,10 +159,10 @@ async fn make_or_undo(
     let id = config.id.clone();
     let made = make_all(shared, config, volumes).await;
     if made.is_err()
-        && let Err(undo) = finish_removal(shared, &id, intent, true).await
+        && let Err(undo) = finish_removal(shared, &id, intent.clone(), true).await
     {
-        // The intent stays; the next start undoes the rest.
         tracing::warn!(container = id.as_str(), "undo a create that failed: {undo}");
+        undo_later(shared, id, intent);
     }
     made
 }
@@ -210,8 +210,7 @@ pub(crate) async fn ensure_volume(shared: &Shared, wanted: &WantedVolume) -> Res
     if let Some(option) = wanted.options.keys().next() {
         return Err(Failure::invalid(format!("create {name}: invalid option: {option:?}")));
     }
-    let exists = |store: &metadata::Store| store.read()?.contains(store::VOLUMES, &name);
-    if exists(&shared.store).map_err(store::failed)? {
+    if store::begin_volume(&shared.store, &name)?.is_some() {
         return Ok(());
     }
     shared.workers.create_volume(name.clone()).await?;
@@ -221,7 +220,10 @@ pub(crate) async fn ensure_volume(shared: &Shared, wanted: &WantedVolume) -> Res
     }
     let labels = Some(labels).filter(|labels| !labels.is_empty());
     let record = VolumeRecord { created: event::now(), labels, options: None };
-    store::change(&shared.store, |writer| writer.put(store::VOLUMES, &name, &record))?;
+    store::change(&shared.store, |writer| {
+        writer.put(store::VOLUMES, &name, &record)?;
+        writer.remove(store::BEGUN, &name).map(|_| ())
+    })?;
     let driver = [("driver".to_owned(), "local".to_owned())];
     shared.events.publish("volume", "create", name.as_str(), driver.into());
     Ok(())

@@ -23,6 +23,8 @@ pub struct Outcome {
     pub error: String,
     /// Whether somebody stopped it.
     pub stopped_by_hand: bool,
+    /// Whether somebody paused it. One that is frozen only while it is copied goes on when the engine dies meanwhile.
+    pub paused: bool,
     /// Restarts by policy since it was last started by hand.
     pub restarts: u32,
     /// Whether it is meant to run now: from just before a start to the end of the run, and while it waits for a restart.

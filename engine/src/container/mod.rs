@@ -40,6 +40,7 @@ pub mod state;
 pub mod stats;
 mod stop;
 mod top;
+pub(crate) mod undo;
 pub(crate) mod user;
 pub mod validate;
 mod validate_network;

@@ -89,7 +89,7 @@ impl Engine {
 
     /// Freezes all processes of a container.
     pub async fn pause(&self, name: &str) -> Result<(), Failure> {
-        self.0.containers.find(name)?.ask(Command::Pause).await
+        self.0.containers.find(name)?.ask(|reply| Command::Pause { lasting: true, reply }).await
     }
 
     /// Lets the processes of a container go on.

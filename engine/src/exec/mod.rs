@@ -4,9 +4,12 @@
 //! one that runs when the engine dies goes on, but nobody can ask for it afterwards, as with Docker. One task per exec
 //! that runs reads its shim's events; nothing here waits for the container's own task.
 
+mod clean_up;
 mod create;
 mod process;
 mod start;
+
+pub(crate) use clean_up::take_over;
 
 use crate::open::{Engine, Shared};
 use api_types::List;

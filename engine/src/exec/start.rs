@@ -1,5 +1,6 @@
 //! Starting an exec, and watching it.
 
+use super::clean_up::clean_up;
 use super::create::check;
 use super::{Exec, Phase, forget_later, process};
 use crate::calls;
@@ -53,12 +54,12 @@ impl Engine {
         tell(&self.0, &config, &action, &[("execID", exec.id.to_string())]);
         let size = body.console_size.or(exec.body.console_size);
         if body.detach {
-            start(&self.0, &exec, &config, None, size).await?;
+            begin(&self.0, &exec, &config, None, size).await?;
             return Ok(None);
         }
         let tty = exec.body.tty;
         let (stream, far) = stream_pair()?;
-        match start(&self.0, &exec, &config, Some(far), size).await {
+        match begin(&self.0, &exec, &config, Some(far), size).await {
             Ok(()) => Ok(Some(Attached { stream, tty })),
             Err(failure) => Ok(Some(Attached { stream: told(&failure, tty)?, tty })),
         }
@@ -85,6 +86,20 @@ fn told(failure: &Failure, tty: bool) -> Result<tokio::net::UnixStream, Failure>
         far.write_all(&bytes).await.ok();
     });
     Ok(stream)
+}
+
+/// Starts it whether or not the client goes away meanwhile: a process that nobody watches would never be cleaned up.
+async fn begin(
+    shared: &Arc<Shared>,
+    exec: &Arc<Exec>,
+    config: &Arc<ContainerConfig>,
+    stream: Option<OwnedFd>,
+    size: Option<[u32; 2]>,
+) -> Result<(), Failure> {
+    let (shared, exec, config) = (Arc::clone(shared), Arc::clone(exec), Arc::clone(config));
+    let started = tokio::spawn(async move { start(&shared, &exec, &config, stream, size).await });
+    let ending = |_| Err(Failure::internal("start exec: the engine is ending"));
+    started.await.unwrap_or_else(ending)
 }
 
 async fn start(
@@ -152,6 +167,10 @@ async fn launch(
         channel: Fd(0),
     };
     let started = shared.workers.start_task(task::Request::Exec(Box::new(request)), fds).await;
+    if started.is_err() {
+        // A start of which nobody knows how it ended must leave nothing behind.
+        clean_up(shared, &exec.container, &exec.id).await;
+    }
     let (pid, _, warnings) = started.map_err(wording::exec)?;
     for warning in warnings {
         tracing::warn!(exec = exec.id.as_str(), "{warning}");
@@ -183,10 +202,6 @@ async fn watch(
     channel.send(&shim::Request::Acknowledge, Vec::new()).await.ok();
     exec.phase.send_replace(Phase::Ended { code });
     tell(&shared, &config, "exec_die", &[id, ("exitCode", code.to_string())]);
-    if let Err(failure) =
-        shared.workers.delete_task(exec.container.clone(), Some(exec.id.clone())).await
-    {
-        tracing::debug!(exec = exec.id.as_str(), "clean up after the end: {failure}");
-    }
+    clean_up(&shared, &exec.container, &exec.id).await;
     forget_later(&shared, exec.id.clone());
 }

@@ -7,6 +7,7 @@ use crate::container::live::Outcome;
 use crate::container::remove::finish_removal;
 use crate::container::restart::{Policy, wanted_at_boot};
 use crate::container::state::State;
+use crate::container::undo::undo_later;
 use crate::event;
 use crate::store;
 use messages::shim::Exit;
@@ -31,13 +32,17 @@ pub(super) async fn reconcile(engine: &Engine) -> Result<(), OpenError> {
     let intents = reader.list(store::INTENTS)?;
     drop(reader);
     for (id, intent) in intents {
-        if let Err(failure) = finish_removal(shared, &id, intent, true).await {
-            // The record stays, and so does the intent: shown as dead, tried again by the reaper.
+        if let Err(failure) = finish_removal(shared, &id, intent.clone(), true).await {
             tracing::warn!(container = id.as_str(), "finish what was begun: {failure}");
+            // With a record it is shown as dead, and its owner tries again.
+            if !records.contains_key(&id) {
+                undo_later(shared, id, intent);
+            }
             continue;
         }
         records.remove(&id);
     }
+    sweep::volumes(shared).await;
     let tasks = shared.workers.tasks().await?;
     let running: HashMap<ContainerId, TaskInfo> = tasks
         .iter()
@@ -91,7 +96,10 @@ async fn settle(shared: &Arc<Shared>, actor: &mut Actor, task: Option<&TaskInfo>
     match task {
         Some(task) if task.shim_alive => match connect(shared, actor.id()).await {
             // A shim whose process has ended says so first.
-            Ok(channel) => actor.adopt(channel, task.pid, task.started_at, task.frozen),
+            Ok(channel) => {
+                let frozen = task.frozen && !thawed(shared, actor).await;
+                actor.adopt(channel, task.pid, task.started_at, frozen);
+            }
             Err(failure) => {
                 tracing::error!(container = actor.id().as_str(), "connect to the shim: {failure}");
                 let unseen = Exit { code: KILLED, oom_killed: false, at: event::now() };
@@ -114,6 +122,20 @@ async fn settle(shared: &Arc<Shared>, actor: &mut Actor, task: Option<&TaskInfo>
             not_running(actor, ended);
         }
         None => boot_policy(actor, false),
+    }
+}
+
+/// Lets a container go on that an engine which died had frozen for a moment; false for one that somebody paused.
+async fn thawed(shared: &Shared, actor: &Actor) -> bool {
+    if actor.view.outcome.paused {
+        return false;
+    }
+    match shared.workers.thaw(actor.id().clone()).await {
+        Ok(()) => true,
+        Err(failure) => {
+            tracing::warn!(container = actor.id().as_str(), "let it go on: {failure}");
+            false
+        }
     }
 }
 

@@ -1,7 +1,9 @@
 //! Removing what belongs to nobody: a crash may leave it, a record never names it.
 
 use super::{Engine, Shared};
+use crate::store;
 use messages::task::TaskInfo;
+use metadata::Read as _;
 use spec::{ContainerId, SnapshotKey};
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -19,6 +21,26 @@ pub(super) async fn tasks(shared: &Shared, tasks: &[TaskInfo]) {
         tracing::warn!(container = id.as_str(), "a task without a container is removed");
         if let Err(failure) = shared.workers.delete_task(id.clone(), None).await {
             tracing::warn!(container = id.as_str(), "remove a task without a container: {failure}");
+        }
+    }
+}
+
+/// Removes volumes whose making or removal was cut off. What a container's creation had begun is its intent's.
+pub(super) async fn volumes(shared: &Shared) {
+    let begun = match shared.store.read().and_then(|reader| reader.list(store::BEGUN)) {
+        Ok(begun) => begun,
+        Err(error) => return tracing::warn!("look for unfinished volumes: {error}"),
+    };
+    for (name, ()) in begun {
+        let removed = shared.workers.remove_volume(name.clone()).await;
+        let done = removed.and_then(|()| {
+            store::change(&shared.store, |writer| {
+                writer.remove(store::VOLUMES, &name)?;
+                writer.remove(store::BEGUN, &name).map(|_| ())
+            })
+        });
+        if let Err(failure) = done {
+            tracing::warn!("remove unfinished volume {name}: {failure}");
         }
     }
 }

@@ -1,11 +1,11 @@
 //! Volumes of the driver `local`: records in the database, files with the storage worker.
 //!
-//! A record exists as long as the files do: they are made before it and removed before it, so that after a crash a
-//! volume is either whole or can be made or removed again.
+//! A record exists as long as the files do. What is begun with either is noted first, so that after a crash in between
+//! the next start removes what is left.
 
 use crate::event::now;
 use crate::image::layers::unexpected;
-use crate::store::{self, ANONYMOUS_LABEL, VOLUMES, VolumeRecord};
+use crate::store::{self, ANONYMOUS_LABEL, BEGUN, VOLUMES, VolumeRecord};
 use crate::{Engine, Filters};
 use api_types::volume::{CreateBody, PruneReply, Volume};
 use api_types::{List, Map, time};
@@ -85,7 +85,7 @@ impl Engine {
         };
         let parsed = VolumeName::parse(&name)
             .map_err(|error| Failure::invalid(format!("create {name}: {error}")))?;
-        if let Some(record) = self.volume_record(&parsed)? {
+        if let Some(record) = store::begin_volume(&self.0.store, &parsed)? {
             return Ok(self.show_volume(&parsed, record));
         }
         let request = Request::VolumeCreate { name: parsed.clone() };
@@ -97,6 +97,7 @@ impl Engine {
         let made = VolumeRecord { created: now(), labels, options };
         let (record, is_new) = store::change(&self.0.store, |writer| {
             Ok(match writer.get(VOLUMES, &parsed)? {
+            writer.remove(BEGUN, &parsed)?;
                 Some(record) => (record, false),
                 None => {
                     writer.put(VOLUMES, &parsed, &made)?;
@@ -126,8 +127,16 @@ impl Engine {
         let parsed = VolumeName::parse(name)
             .map_err(|error| Failure::from_error(Class::InvalidArgument, &error))?;
         let request = Request::VolumeRemove { name: parsed.clone() };
-        self.0.workers.storage.call(request, Vec::new()).await?;
-        store::change(&self.0.store, |writer| writer.remove(VOLUMES, &parsed))?;
+        store::change(&self.0.store, |writer| writer.put(BEGUN, &parsed, &()))?;
+        let removed = self.0.workers.storage.call(request, Vec::new()).await;
+        store::change(&self.0.store, |writer| {
+            writer.remove(BEGUN, &parsed)?;
+            if removed.is_ok() {
+                writer.remove(VOLUMES, &parsed)?;
+            }
+            Ok(())
+        })?;
+        removed?;
         self.volume_event("destroy", name);
         Ok(())
     }
