@@ -83,8 +83,11 @@ impl Engine {
         } else {
             name
         };
+        long_enough(&name)?;
         let parsed = VolumeName::parse(&name)
-            .map_err(|error| Failure::invalid(format!("create {name}: {error}")))?;
+            .map_err(|error| Failure::invalid(format!(
+                "create {name}: {error}. If you intended to pass a host directory, use absolute path"
+            )))?;
         if let Some(record) = store::begin_volume(&self.0.store, &parsed)? {
             return Ok(self.show_volume(&parsed, record));
         }
@@ -96,8 +99,8 @@ impl Engine {
         let options = (!driver_opts.is_null()).then(|| driver_opts.into_inner());
         let made = VolumeRecord { created: now(), labels, options };
         let (record, is_new) = store::change(&self.0.store, |writer| {
-            Ok(match writer.get(VOLUMES, &parsed)? {
             writer.remove(BEGUN, &parsed)?;
+            Ok(match writer.get(VOLUMES, &parsed)? {
                 Some(record) => (record, false),
                 None => {
                     writer.put(VOLUMES, &parsed, &made)?;
@@ -126,8 +129,8 @@ impl Engine {
         }
         let parsed = VolumeName::parse(name)
             .map_err(|error| Failure::from_error(Class::InvalidArgument, &error))?;
-        let request = Request::VolumeRemove { name: parsed.clone() };
         store::change(&self.0.store, |writer| writer.put(BEGUN, &parsed, &()))?;
+        let request = Request::VolumeRemove { name: parsed.clone() };
         let removed = self.0.workers.storage.call(request, Vec::new()).await;
         store::change(&self.0.store, |writer| {
             writer.remove(BEGUN, &parsed)?;
@@ -190,6 +193,16 @@ fn check_options(name: &str, options: &BTreeMap<String, String>) -> Result<(), F
         )),
         Some(option) => Err(Failure::invalid(format!("create {name}: invalid option: {option:?}"))),
     }
+}
+
+/// A name of one character is taken for a mistake.
+pub(crate) fn long_enough(name: &str) -> Result<(), Failure> {
+    if name.len() != 1 {
+        return Ok(());
+    }
+    Err(Failure::invalid(format!(
+        "create {name}: volume name is too short, names should be at least two alphanumeric characters"
+    )))
 }
 
 /// 64 random hexadecimal digits.
