@@ -11,6 +11,8 @@ mod attacker;
 mod descriptors;
 #[path = "cve/exchange.rs"]
 mod exchange;
+#[path = "cve/exits.rs"]
+mod exits;
 #[path = "cve/identity.rs"]
 mod identity;
 #[path = "cve/kernel_files.rs"]

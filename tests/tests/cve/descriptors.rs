@@ -23,7 +23,7 @@ while :; do
     for n in $((last + 1)) $last; do
         p=/proc/$n steps=0
         while [ $n != 1 ] && kill -STOP $n; do
-            [ $steps -lt 6 ] && look
+            [ $steps -lt 4 ] && look
             steps=$((steps + 1))
             kill -CONT $n
         done
@@ -36,7 +36,7 @@ fn spied(engine: &Engine, flags: &[&str]) -> Vec<String> {
     let arguments =
         [&["run", "-d", "--name", "spy"], flags, &["busybox", "sh", "-c", SPY]].concat();
     engine.docker(&arguments).text();
-    for _ in 0..20 {
+    for _ in 0..10 {
         engine.docker(&["exec", "spy", "true"]).ok();
     }
     // `docker cp` starts nothing inside that the spy could stop; it writes a tar, whose header is one line here.

@@ -79,7 +79,7 @@ fn a_copy_out_of_a_container_never_reads_the_host() {
     let race = Exchange::of(&copied.inside(), "place", "link");
     let race_up = Exchange::of(&copied.inside(), "up", "uplink");
     let mut read = 0;
-    for round in 0..40 {
+    for round in 0..24 {
         let target = copied.engine.path("out");
         std::fs::remove_dir_all(&target).ok();
         std::fs::create_dir(&target).unwrap();
@@ -112,7 +112,7 @@ fn a_copy_into_a_container_never_writes_the_host() {
     let race = Exchange::of(&copied.inside(), "place", "link");
     let race_up = Exchange::of(&copied.inside(), "up", "uplink");
     let mut written = 0;
-    for round in 0..40 {
+    for round in 0..24 {
         let (source, target) = match round % 4 {
             0 => (own.join("file"), "one:/data/place"),
             1 => (own.join("more"), "one:/data/up"),
