@@ -49,7 +49,9 @@ fn spied(engine: &Engine, flags: &[&str]) -> Vec<String> {
         .collect()
 }
 
-/// Guard: `set_dumpable(false)` in `make_sibling` and `run` of `runtime/launch/src/child/entry.rs`.
+/// Guards: the kernel lets only those look who have every capability of the process, and it has all of them until its
+/// rights are taken; from there to its program `set_dumpable(false)` in `run` of `runtime/launch/src/child/entry.rs`.
+/// That last stretch is short, so without the second guard this fails only now and then.
 #[test]
 fn a_process_that_joins_shows_nothing_to_those_inside() {
     assert_eq!(spied(&Engine::with_busybox(), &[]), <[&str; 0]>::default());
