@@ -17,7 +17,7 @@ fn post(engine: &Engine, path: &str) -> String {
     );
     stream.write_all(request.as_bytes()).unwrap();
     let mut answer = String::new();
-    stream.read_to_string(&mut answer).unwrap_or_else(|error| panic!("{path}: {error}"));
+    stream.read_to_string(&mut answer).unwrap();
     answer
 }
 
