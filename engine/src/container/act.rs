@@ -35,8 +35,11 @@ impl Actor {
             }
         }
         if ends && self.view.state == State::Paused {
-            // A frozen process does not die on cgroup v1 before it is thawed.
-            self.shared.workers.thaw(self.id().clone()).await?;
+            // A frozen process does not die on cgroup v1 before it is thawed. On v2 it does, and may be gone by now.
+            match self.shared.workers.thaw(self.id().clone()).await {
+                Err(failure) if matches!(failure.class, Class::Conflict | Class::NotFound) => {}
+                other => other?,
+            }
             self.step(Step::Unpause)?;
             self.publish();
         }
