@@ -9,10 +9,14 @@ use std::process::{Command, Stdio};
 /// Where this engine answers otherwise on purpose: the command, and why. Each is checked to differ still.
 const DIFFERENT: &str = include_str!("../parity/different.txt");
 
+/// Seconds that a line may take.
+const PATIENCE: &str = "20";
+
 /// Runs a line with `$DIR` as a directory of its engine's own, whose name is masked too.
 fn run(host: &str, directory: &Path, line: &str) -> Said {
-    let output = Command::new("sh")
-        .args(["-c", line])
+    // A command that waits for ever counts as one that fails.
+    let output = Command::new("timeout")
+        .args([PATIENCE, "sh", "-c", line])
         .env("DOCKER_HOST", host)
         .env("DOCKER_CONFIG", directory.join("client"))
         .env("DIR", directory)

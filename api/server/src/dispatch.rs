@@ -2,7 +2,7 @@
 
 use crate::http::link::Link;
 use crate::http::reply::{self, Reply};
-use crate::http::request::{Payload, Request, media_type};
+use crate::http::request::{Payload, Request, Unread, media_type};
 use crate::query::{self, Form};
 use crate::routes::{self, Found, Route};
 use crate::version::{self, Version};
@@ -48,7 +48,7 @@ async fn respond(server: Server, link: Link, mut request: hyper::Request<Incomin
         Ok(version) => version,
         Err(refusal) => return with_common(&server, *refusal),
     };
-    let body = Payload::Incoming(body, link.clone());
+    let body = Payload::Incoming(Unread::new(body), link.clone());
     let query = head.uri.query().unwrap_or_default();
     let reply = match form(query, &head.method, &head.headers, body).await {
         Ok((form, body)) => {

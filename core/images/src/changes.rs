@@ -87,7 +87,7 @@ fn apply(config: &mut RunConfig, line: &str, cmd_set: &mut bool) -> Result<(), C
             let path = expand(rest, &config.env).map_err(|cause| refuse(&cause))?;
             config.working_dir = join(&config.working_dir, &path);
         }
-        _ => return Err(ChangeError::Unknown(name.chars().take(40).collect())),
+        _ => return Err(ChangeError::Unknown(name.to_lowercase().chars().take(40).collect())),
     }
     Ok(())
 }
@@ -393,7 +393,7 @@ mod tests {
     #[test]
     fn wrong_changes_are_refused_with_the_instruction() {
         for (change, text) in [
-            ("RUN x", "RUN is not a valid change command"),
+            ("RUN x", "run is not a valid change command"),
             ("ENV", "invalid change ENV: it needs an argument"),
             ("ENV A", "invalid change ENV: it needs two arguments"),
             ("LABEL a=b c", "invalid change LABEL: can't find = in \"c\""),

@@ -16,14 +16,18 @@ impl Engine {
             return Err(Failure::invalid("Neither old nor new names may be empty"));
         }
         let handle = self.0.containers.find(name)?;
-        let new = names::validate(new)?;
+        let wrap = |failure: Failure| {
+            let text = format!("Error when allocating new name: {failure}");
+            Failure::new(failure.class, text)
+        };
+        let new = names::validate(new).map_err(wrap)?;
         let old = handle.view().config.name.clone();
         if old == new {
             return Err(Failure::invalid(
                 "Renaming a container with the same name as its current name",
             ));
         }
-        self.0.containers.reserve(&new, &handle.id)?;
+        self.0.containers.reserve(&new, &handle.id).map_err(wrap)?;
         let name = new.clone();
         let change = Change(Box::new(move |config| {
             config.name = name;

@@ -14,7 +14,7 @@ use crate::network::links;
 use crate::open::{Engine, Shared};
 use crate::spec::paths;
 use crate::store::{self, ANONYMOUS_LABEL, Intent, VolumeRecord};
-use crate::{event, ids};
+use crate::{event, ids, system};
 use api_types::container::{Config, CreateBody, CreateReply};
 use serde::Deserialize;
 use spec::{Class, ContainerId, Failure, Platform, SnapshotKey, VolumeName};
@@ -195,6 +195,7 @@ async fn make_all(
 
 /// Makes sure that a volume exists; one that exists stays as it is.
 pub(crate) async fn ensure_volume(shared: &Shared, wanted: &WantedVolume) -> Result<(), Failure> {
+    system::volume::long_enough(&wanted.name)?;
     let name = VolumeName::parse(&wanted.name).map_err(|error| {
         Failure::invalid(format!(
             "create {}: {error}. If you intended to pass a host directory, use absolute path",

@@ -8,6 +8,7 @@ use super::start::network_id;
 use super::state::State;
 use crate::event::time_text;
 use crate::open::{Engine, Shared};
+use api_types::host::HostConfig;
 use api_types::inspect::{DriverData, Inspect, MountPoint, NetworkSettings, State as ShownState};
 use api_types::network::EndpointSettings;
 use api_types::{List, Map};
@@ -73,7 +74,7 @@ fn inspect(shared: &Shared, view: &View) -> Inspect {
         restart_count: i64::from(view.outcome.restarts),
         driver: STORAGE_DRIVER.into(),
         platform: config.image.platform.os.clone(),
-        host_config: config.host.clone(),
+        host_config: host(config),
         graph_driver: Some(DriverData { data: Map::default(), name: STORAGE_DRIVER.into() }),
         mounts: mounts(shared, config),
         config: config.config.clone(),
@@ -149,6 +150,17 @@ fn network_settings(view: &View) -> NetworkSettings {
         }
     }
     settings
+}
+
+/// The part that depends on the host, with links as the API spells them.
+fn host(config: &ContainerConfig) -> HostConfig {
+    let mut host = config.host.clone();
+    for link in host.links.iter_mut() {
+        if let Some((name, alias)) = crate::network::links::parse(link) {
+            *link = format!("/{name}:/{}/{alias}", config.name);
+        }
+    }
+    host
 }
 
 /// The networks that the API lists.

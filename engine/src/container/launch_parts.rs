@@ -145,7 +145,13 @@ pub(super) async fn look_up_devices(
     let all = if host.privileged { shared.workers.host_devices("/dev").await? } else { Vec::new() };
     let mut numbers = BlockDevices::new();
     for path in block_devices(host) {
-        let found = shared.workers.host_devices(&path).await?;
+        let found =
+            shared.workers.host_devices(&path).await.map_err(|failure| match failure.class {
+                Class::NotFound => {
+                    Failure::invalid(format!("stat {path}: no such file or directory"))
+                }
+                _ => failure,
+            })?;
         if let Some(device) = found.iter().find(|device| device.block) {
             numbers.insert(path, (i64::from(device.major), i64::from(device.minor)));
         }

@@ -73,6 +73,11 @@ pub fn driver(own: &LogConfig) -> Result<Driver, Failure> {
     {
         return Err(Failure::invalid(format!("unknown log opt '{key}' for json-file log driver")));
     }
+    if let Some(mode) = own.config.get("mode")
+        && !matches!(mode.as_str(), "" | "blocking" | "non-blocking")
+    {
+        return Err(Failure::invalid(format!("logger: logging mode not supported: {mode}")));
+    }
     let max_size = match own.config.get("max-size").map(String::as_str) {
         None | Some("-1" | "") => None,
         Some(text) => Some(bytes(text).filter(|size| *size > 0).ok_or_else(|| {
@@ -181,6 +186,10 @@ mod tests {
         );
         assert!(driver(&log("json-file", &[("max-size", "ten")])).is_err());
         assert!(driver(&log("json-file", &[("max-file", "none")])).is_err());
+        assert_eq!(
+            driver(&log("json-file", &[("mode", "odd")])).unwrap_err().message,
+            "logger: logging mode not supported: odd"
+        );
     }
 
     #[test]

@@ -42,6 +42,10 @@ pub fn merge(user: &mut Config, image: &Config) -> Result<(), Failure> {
             user.volumes.insert(path.clone(), *empty);
         }
     }
+    if user.volumes.is_empty() {
+        // What clients send as an empty object is shown as nothing.
+        user.volumes = api_types::Map::default();
+    }
     if user.stop_signal.is_empty() {
         user.stop_signal.clone_from(&image.stop_signal);
     }

@@ -92,6 +92,7 @@ pub fn resolve(
             let mut mount = Mount::new(MountKind::Volume, destination);
             mount.copy_up = true;
             mounts.volume(&mut mount, WantedVolume::default(), &mut fresh);
+            mount.mode.clear();
             mounts.by_destination.insert(mount.destination.clone(), mount);
         }
     }

@@ -46,6 +46,13 @@ const NAMES: [(&str, i32); 36] = [
     ("RTMAX", 64),
 ];
 
+/// The refusal of a number that is no signal here; nothing for names and for what is a signal or no number.
+pub fn unsupported(text: &str) -> Option<Failure> {
+    let number = text.parse::<i32>().ok()?;
+    (number != 0 && !(1..=64).contains(&number))
+        .then(|| Failure::invalid(format!("The linux daemon does not support signal {number}")))
+}
+
 /// The number of a signal; fails for what is none.
 pub fn parse(text: &str) -> Result<i32, Failure> {
     let wrong = || {
@@ -72,6 +79,13 @@ pub fn parse(text: &str) -> Result<i32, Failure> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn numbers_beyond_the_signals_are_refused_in_words_of_their_own() {
+        let text = "The linux daemon does not support signal 99";
+        assert_eq!(unsupported("99").unwrap().message, text);
+        assert!(["0", "9", "64", "KILL", "x"].iter().all(|text| unsupported(text).is_none()));
+    }
 
     #[test]
     fn names_and_numbers_are_read_in_dockers_spellings() {

@@ -68,13 +68,18 @@ impl Engine {
 
     /// Sends a signal; SIGKILL, also when none is given, waits for the end.
     pub async fn kill(&self, name: &str, signal: Option<String>) -> Result<(), Failure> {
+        let beyond = signal.as_deref().and_then(signal::unsupported);
         let signal = match signal.as_deref() {
             None | Some("") => KILL,
+            Some(_) if beyond.is_some() => KILL,
             Some(text) => signal::parse(text)?,
         };
         let wrap = |failure: Failure| {
             Failure::new(failure.class, format!("Cannot kill container: {name}: {failure}"))
         };
+        if let Some(refused) = beyond {
+            return Err(wrap(refused));
+        }
         let handle = self.0.containers.find(name).map_err(wrap)?;
         if handle.view().state == State::Restarting {
             return Err(wrap(super::act::restarting(handle.id.as_str())));

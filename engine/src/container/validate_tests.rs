@@ -94,7 +94,10 @@ fn wrong_settings_are_refused_in_dockers_words() {
             "Invalid value -1001, range for oom score adj is [-1000, 1000]",
         ),
         (r#"{"HostConfig":{"ShmSize":-1}}"#, "SHM size can not be less than 0"),
-        (r#"{"HostConfig":{"Isolation":"hyperv"}}"#, "invalid isolation 'hyperv' on linux"),
+        (
+            r#"{"HostConfig":{"Isolation":"hyperv"}}"#,
+            "Invalid isolation: \"hyperv\" - linux only supports 'default'",
+        ),
         (r#"{"HostConfig":{"Tmpfs":{"/":""}}}"#, "invalid specification: destination can't be '/'"),
         (r#"{"HostConfig":{"ExtraHosts":["nope"]}}"#, "bad format for add-host: \"nope\""),
         (r#"{"HostConfig":{"ExtraHosts":["a:nope"]}}"#, "invalid IP address in add-host: \"nope\""),

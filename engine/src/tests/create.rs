@@ -119,18 +119,18 @@ async fn what_a_container_joins_is_only_looked_for_at_the_start() {
     let bench = Bench::new().await;
     let join = |mode: &str| format!("{{\"HostConfig\":{{{mode}}}}}");
     for (name, modes, text) in [
-        ("a", r#""NetworkMode":"container:nosuch""#, "No such container: nosuch"),
-        ("b", r#""PidMode":"container:nosuch""#, "No such container: nosuch"),
-        ("c", r#""IpcMode":"container:nosuch""#, "No such container: nosuch"),
-        ("d", r#""NetworkMode":"nosuch""#, "network nosuch not found"),
+        ("one-a", r#""NetworkMode":"container:nosuch""#, "No such container: nosuch"),
+        ("one-b", r#""PidMode":"container:nosuch""#, "No such container: nosuch"),
+        ("one-c", r#""IpcMode":"container:nosuch""#, "No such container: nosuch"),
+        ("one-d", r#""NetworkMode":"nosuch""#, "network nosuch not found"),
     ] {
         bench.create(name, &join(modes)).await;
         let failure = bench.engine.start(name).await.unwrap_err();
         assert_eq!((failure.class, failure.message.as_str()), (Class::NotFound, text));
     }
     let id = bench.create("still", "{}").await;
-    bench.create("e", &join(r#""NetworkMode":"container:still""#)).await;
-    let failure = bench.engine.start("e").await.unwrap_err();
+    bench.create("one-e", &join(r#""NetworkMode":"container:still""#)).await;
+    let failure = bench.engine.start("one-e").await.unwrap_err();
     assert_eq!(failure.message, format!("cannot join network of a non running container: {id}"));
     let linked = body(r#"{"HostConfig":{"Links":["nosuch:db"]}}"#);
     assert_eq!(

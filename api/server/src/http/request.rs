@@ -19,6 +19,9 @@ use std::time::Duration;
 pub(crate) const MOST_JSON: usize = 8 << 20;
 /// How long the whole of a JSON or form body may take.
 const BODY_DEADLINE: Duration = Duration::from_secs(60);
+/// How much of a body that nobody wants is still read, and for how long.
+const MOST_LEFT: usize = 1 << 20;
+const LEFT_DEADLINE: Duration = Duration::from_secs(2);
 
 /// A request.
 #[derive(Debug)]
@@ -35,11 +38,41 @@ pub(crate) struct Request {
     pub(crate) upgrade: Option<OnUpgrade>,
 }
 
+/// The rest of a body. What its reader leaves is read for a while: a client that is still sending when the connection
+/// is closed sees a broken pipe instead of the answer.
+#[derive(Debug)]
+pub(crate) struct Unread(Option<Incoming>);
+
+impl Unread {
+    /// A body of which nothing has been read.
+    pub(crate) fn new(body: Incoming) -> Self {
+        Self(Some(body))
+    }
+}
+
+impl Drop for Unread {
+    fn drop(&mut self) {
+        let Some(mut body) = self.0.take().filter(|body| !body.is_end_stream()) else { return };
+        let Ok(runtime) = tokio::runtime::Handle::try_current() else { return };
+        runtime.spawn(async move {
+            let rest = async {
+                let mut left = MOST_LEFT;
+                while let Some(Ok(frame)) = body.frame().await {
+                    let size = frame.data_ref().map_or(0, Bytes::len);
+                    let Some(fewer) = left.checked_sub(size) else { return };
+                    left = fewer;
+                }
+            };
+            tokio::time::timeout(LEFT_DEADLINE, rest).await.ok();
+        });
+    }
+}
+
 /// A body that has not been read yet.
 #[derive(Debug)]
 pub(crate) enum Payload {
     /// From the network.
-    Incoming(Incoming, Link),
+    Incoming(Unread, Link),
     /// Already here.
     Whole(Bytes),
 }
@@ -48,7 +81,7 @@ impl Payload {
     /// True when there is no body at all.
     pub(crate) fn is_empty(&self) -> bool {
         match self {
-            Self::Incoming(body, _) => body.is_end_stream(),
+            Self::Incoming(body, _) => body.0.as_ref().is_none_or(Incoming::is_end_stream),
             Self::Whole(bytes) => bytes.is_empty(),
         }
     }
@@ -56,7 +89,7 @@ impl Payload {
     /// The length when the client has told it.
     pub(crate) fn length(&self) -> Option<u64> {
         match self {
-            Self::Incoming(body, _) => body.size_hint().exact(),
+            Self::Incoming(body, _) => body.0.as_ref()?.size_hint().exact(),
             Self::Whole(bytes) => u64::try_from(bytes.len()).ok(),
         }
     }
@@ -67,7 +100,7 @@ impl Payload {
             Self::Whole(bytes) if bytes.is_empty() => None,
             Self::Whole(bytes) => Some(Ok(std::mem::take(bytes))),
             Self::Incoming(body, link) => loop {
-                return match body.frame().await {
+                return match body.0.as_mut()?.frame().await {
                     None => {
                         link.body_done();
                         None

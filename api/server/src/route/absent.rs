@@ -26,10 +26,14 @@ pub(crate) fn call(route: Route, request: &Request) -> Result<Reply, Failure> {
             missing("changing networks")
         }
         Route::NetworkPrune => Ok(reply::ok(&api_types::network::PruneReply::default())),
-        Route::NetworkRemove => Err(Failure::new(
-            Class::Forbidden,
-            format!("{} is a pre-defined network and cannot be removed", request.name),
-        )),
+        Route::NetworkRemove => {
+            let name = &request.name;
+            if engine::system::network::predefined_id(name).is_none() {
+                return Err(Failure::not_found(format!("network {name} not found")));
+            }
+            let text = format!("{name} is a pre-defined network and cannot be removed");
+            Err(Failure::new(Class::Forbidden, text))
+        }
         Route::ImagePush | Route::ImageSearch | Route::Distribution | Route::Auth => {
             Err(Failure::new(
                 Class::Unavailable,
