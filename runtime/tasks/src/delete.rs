@@ -13,6 +13,10 @@ use transport::{Connection, Kind, encode};
 /// answers.
 const KILL: Duration = Duration::from_secs(10);
 
+/// How often a group is tried that its shim removes at the same time, and the pause between.
+const SHARED_TRIES: u32 = 20;
+const SHARED_PAUSE: Duration = Duration::from_millis(5);
+
 /// Kills what is left of a container with all its execs, and removes its group and record.
 pub(crate) fn delete_container(host: &Host, id: &ContainerId) -> Result<(), Failure> {
     let Some(directory) = host.tasks.task(id.as_str()).map_err(|error| broken(&error))? else {
@@ -87,10 +91,23 @@ pub(crate) fn delete_exec(host: &Host, id: &ContainerId, exec: &ExecId) -> Resul
 
 fn delete_group(host: &Host, parent: &str, id: &ContainerId) -> Result<(), Failure> {
     host.with_parent(parent, |parent| {
-        let Some(group) = parent.open(id.as_str())? else { return Ok(()) };
-        let removed = group.kill(KILL).and_then(|()| group.delete(KILL));
-        // The shim removes the group too once it sees the end of the process; what it has removed cannot be used here.
-        if removed.is_err() && !parent.exists(id.as_str())? { Ok(()) } else { removed }
+        let mut tries = 0;
+        loop {
+            let removed = parent.open(id.as_str()).and_then(|group| match group {
+                Some(group) => group.kill(KILL).and_then(|()| group.delete(KILL)),
+                None => Ok(()),
+            });
+            // The shim removes the group too once it sees the end of the process, one hierarchy after the other; what
+            // it has removed cannot be used here, and what is left of it a moment later is ours to remove.
+            tries += 1;
+            if removed.is_ok() || !parent.exists(id.as_str())? {
+                return Ok(());
+            }
+            if tries == SHARED_TRIES {
+                return removed;
+            }
+            std::thread::sleep(SHARED_PAUSE);
+        }
     })
     .map_err(|error| of_cgroup(&error))
 }
