@@ -1,5 +1,6 @@
 //! One daemon under test.
 
+use crate::family::{Kind, Member, family};
 use crate::{Said, Space, image};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
@@ -16,12 +17,20 @@ fn patience() -> Duration {
 
 /// Tries until the condition holds; fails with `what` when it never does.
 #[track_caller]
-pub fn eventually(what: &str, mut condition: impl FnMut() -> bool) {
+pub fn eventually(what: &str, condition: impl FnMut() -> bool) {
+    assert!(happens(condition), "never happened: {what}");
+}
+
+/// Tries until the condition holds; false when it never does.
+pub fn happens(mut condition: impl FnMut() -> bool) -> bool {
     let start = Instant::now();
     while !condition() {
-        assert!(start.elapsed() < patience(), "never happened: {what}");
+        if start.elapsed() > patience() {
+            return false;
+        }
         std::thread::sleep(Duration::from_millis(10));
     }
+    true
 }
 
 /// A `cofferd` with directories, network namespace and cgroup of its own. All of it goes with this value.
@@ -32,6 +41,9 @@ pub struct Engine {
     daemon: Option<Child>,
     arguments: Vec<String>,
     cgroup: String,
+    programs: PathBuf,
+    /// Whether the data root is a disk of its own.
+    mounted: bool,
 }
 
 impl Engine {
@@ -42,19 +54,55 @@ impl Engine {
 
     /// A daemon with these flags besides its own.
     pub fn start_with(arguments: &[&str]) -> Self {
+        Self::made(arguments, program("cofferd").parent().unwrap())
+    }
+
+    /// A daemon whose programs are in this directory.
+    pub fn start_from(programs: &Path) -> Self {
+        Self::made(&[], programs)
+    }
+
+    /// A daemon whose data root is on a disk of this many bytes, which the machine does not otherwise see.
+    pub fn on_small_disk(size: u64) -> Self {
+        let mut engine = Self::prepared(&[], program("cofferd").parent().unwrap());
+        let (disk, data) = (engine.path("disk"), engine.path("data"));
+        std::fs::create_dir(&data).unwrap();
+        std::fs::File::create(&disk).unwrap().set_len(size).unwrap();
+        let done = |program: &str, arguments: &[&str]| {
+            let output = Command::new(program).args(arguments).output().unwrap();
+            let text = String::from_utf8_lossy(&output.stderr);
+            assert!(output.status.success(), "{program}: {text}");
+        };
+        let (disk, data) = (disk.display().to_string(), data.display().to_string());
+        done("mkfs.ext4", &["-q", "-m", "0", &disk]);
+        done("mount", &["-o", "loop", &disk, &data]);
+        std::fs::remove_dir(engine.path("data").join("lost+found")).unwrap();
+        engine.mounted = true;
+        engine.launch();
+        engine
+    }
+
+    fn made(arguments: &[&str], programs: &Path) -> Self {
+        let mut engine = Self::prepared(arguments, programs);
+        engine.launch();
+        engine
+    }
+
+    fn prepared(arguments: &[&str], programs: &Path) -> Self {
         static NUMBER: AtomicU32 = AtomicU32::new(0);
         let number = NUMBER.fetch_add(1, Ordering::Relaxed);
-        let mut engine = Self {
+        let engine = Self {
             directory: TempDir::with_prefix("coffer-e2e-").unwrap(),
             space: Space::new(),
             daemon: None,
             arguments: arguments.iter().map(|&argument| argument.to_owned()).collect(),
             cgroup: format!("coffer-e2e-{}-{number}", std::process::id()),
+            programs: programs.to_owned(),
+            mounted: false,
         };
         // The api worker's user must be able to reach its directories.
         let open = std::os::unix::fs::PermissionsExt::from_mode(0o711);
         std::fs::set_permissions(engine.directory.path(), open).unwrap();
-        engine.launch();
         engine
     }
 
@@ -84,7 +132,7 @@ impl Engine {
         let option = |name: &str, path: &str| format!("--{name}={}", self.path(path).display());
         let child = self
             .space
-            .command(&program("cofferd").display().to_string())
+            .command(&self.programs.join("cofferd").display().to_string())
             .args([
                 option("data-root", "data"),
                 option("exec-root", "exec"),
@@ -115,13 +163,18 @@ impl Engine {
 
     /// Ends the daemon with a signal (`TERM`, `KILL`) and waits for its end. Containers run on.
     pub fn end(&mut self, signal: &str) {
-        let mut child = self.daemon.take().unwrap();
-        send(signal, child.id());
-        child.wait().unwrap();
+        self.end_at_once(signal);
         if signal == "KILL" {
             // The workers notice the end of the supervisor by themselves.
             eventually("the workers end", || self.workers().is_empty());
         }
+    }
+
+    /// The same without waiting for workers that a killed supervisor has left.
+    pub fn end_at_once(&mut self, signal: &str) {
+        let mut child = self.daemon.take().unwrap();
+        send(signal, child.id());
+        child.wait().unwrap();
     }
 
     /// Ends and starts the daemon.
@@ -130,15 +183,34 @@ impl Engine {
         self.launch();
     }
 
-    /// Process ids of the supervisor's workers, with the role of each.
+    /// Process ids of the workers, with the role of each.
     pub fn workers(&self) -> Vec<(u32, String)> {
-        let exec = self.path("exec").display().to_string();
-        processes()
-            .into_iter()
-            .filter(|(_, arguments)| arguments.iter().any(|argument| argument.ends_with(&exec)))
-            .filter_map(|(pid, arguments)| Some((pid, role(&arguments)?)))
-            .filter(|(pid, role)| role != "task" || parent_is_not_task(*pid))
-            .collect()
+        let role = |member: Member| match member.kind {
+            Kind::Worker(role) => Some((member.pid, role)),
+            _ => None,
+        };
+        self.family().into_iter().filter_map(role).collect()
+    }
+
+    /// The worker of this role, once it lives.
+    #[track_caller]
+    pub fn worker(&self, wanted: &str) -> u32 {
+        let mut found = None;
+        eventually(wanted, || {
+            found = self.workers().into_iter().find(|(_, role)| role == wanted);
+            found.is_some()
+        });
+        found.unwrap().0
+    }
+
+    /// All processes of the engine and, with their shims, those that containers were started with.
+    pub fn family(&self) -> Vec<Member> {
+        family(&self.path("exec"))
+    }
+
+    /// The engine's cgroup in every hierarchy with all below, parents before children.
+    pub fn cgroup_directories(&self) -> Vec<PathBuf> {
+        cgroup_directories(&self.cgroup)
     }
 
     /// The daemon's process id.
@@ -226,6 +298,9 @@ impl Drop for Engine {
             self.end("TERM");
         }
         kill_cgroup(&self.cgroup);
+        if self.mounted {
+            Command::new("umount").arg("-l").arg(self.path("data")).status().ok();
+        }
     }
 }
 
@@ -265,43 +340,13 @@ fn cgroup_directories(name: &str) -> Vec<PathBuf> {
     found
 }
 
-fn send(signal: &str, pid: u32) {
+/// Sends a signal; a process that has ended does not mind.
+pub fn send(signal: &str, pid: u32) {
     Command::new("kill").args(["-s", signal, &pid.to_string()]).stderr(Stdio::null()).status().ok();
 }
 
-/// All processes with their arguments.
-fn processes() -> Vec<(u32, Vec<String>)> {
-    let entries = std::fs::read_dir("/proc").unwrap().flatten();
-    entries
-        .filter_map(|entry| {
-            let pid = entry.file_name().to_str()?.parse().ok()?;
-            let text = std::fs::read_to_string(entry.path().join("cmdline")).ok()?;
-            Some((pid, text.split('\0').map(str::to_owned).collect()))
-        })
-        .collect()
-}
-
-fn role(arguments: &[String]) -> Option<String> {
-    match arguments.first()?.as_str() {
-        "coffer-shim" => Some("task".into()),
-        "cofferd" => {
-            let at = arguments.iter().position(|argument| argument == "worker")?;
-            arguments.get(at + 1).cloned()
-        }
-        _ => None,
-    }
-}
-
-/// A shim is a fork of the task worker with the same arguments; the worker's parent is the supervisor.
-fn parent_is_not_task(pid: u32) -> bool {
-    let status = std::fs::read_to_string(format!("/proc/{pid}/status")).unwrap_or_default();
-    let parent = status.lines().find_map(|line| line.strip_prefix("PPid:")).unwrap_or("0").trim();
-    let comm = std::fs::read_to_string(format!("/proc/{parent}/comm")).unwrap_or_default();
-    comm.trim() == "cofferd"
-}
-
 /// A program of the project: in `COFFER_BIN`, or where cargo has put it beside this test.
-fn program(name: &str) -> PathBuf {
+pub fn program(name: &str) -> PathBuf {
     if let Some(directory) = std::env::var_os("COFFER_BIN") {
         return PathBuf::from(directory).join(name);
     }

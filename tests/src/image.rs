@@ -10,7 +10,8 @@ pub fn busybox_root(directory: &Path) {
     }
     let busybox = directory.join("bin/busybox");
     std::fs::copy("/bin/busybox", &busybox).unwrap();
-    let list = Command::new(&busybox).arg("--list").output().unwrap();
+    // Not the copy: another thread that forks just now may still have it open for writing.
+    let list = Command::new("/bin/busybox").arg("--list").output().unwrap();
     for applet in String::from_utf8(list.stdout).unwrap().lines().filter(|name| *name != "busybox")
     {
         let link = directory.join("bin").join(applet);
@@ -36,6 +37,15 @@ pub fn tar(directory: &Path, archive: &Path) {
         .status()
         .unwrap();
     assert!(status.success(), "tar {}", directory.display());
+}
+
+/// A tar of one file.
+pub fn tar_of(name: &str, content: &str) -> Vec<u8> {
+    let directory = tempfile::TempDir::new().unwrap();
+    std::fs::write(directory.path().join(name), content).unwrap();
+    let mut command = Command::new("tar");
+    let output = command.arg("-C").arg(directory.path()).args(["-cf", "-", name]).output();
+    output.unwrap().stdout
 }
 
 /// The archive that this machine takes its packages from, for debootstrap; nothing for debootstrap's own default.

@@ -5,18 +5,23 @@
 //! see is not tested here.
 //!
 //! Reading order: [`Engine`] (start, drive, kill, restart), [`Said`] (what a command said), [`Space`] (a network
-//! namespace that outlives daemons), [`image`] (images made on the spot), [`Reference`] (the engine to compare with).
+//! namespace that outlives daemons), [`Member`] (the daemon's processes), [`Traces`] (what it has left on the machine),
+//! [`image`] (images made on the spot), [`Reference`] (the engine to compare with).
 
 #![forbid(unsafe_code)]
 #![expect(clippy::unwrap_used, reason = "a test that cannot set itself up has failed")]
 
 mod engine;
+mod family;
 pub mod image;
 mod reference;
 mod said;
 mod space;
+mod traces;
 
-pub use engine::{Engine, eventually};
+pub use engine::{Engine, eventually, happens, program, send};
+pub use family::{Kind, Member};
 pub use reference::Reference;
 pub use said::Said;
 pub use space::Space;
+pub use traces::Traces;
