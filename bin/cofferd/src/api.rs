@@ -66,7 +66,14 @@ async fn serve(control: OwnedFd) -> Result<(), Box<dyn Error>> {
         }
     }
     let settings = introduction.settings.ok_or("the supervisor sent no settings")?;
-    let engine = Engine::open(settings.engine()?, workers.clone()).await?;
+    let opening = Engine::open(settings.engine()?, workers.clone());
+    let Some((engine, replaced)) = open(opening, &mut controls, &workers).await? else {
+        return Ok(());
+    };
+    for role in replaced {
+        let engine = engine.clone();
+        tokio::spawn(async move { engine.peer_replaced(role).await });
+    }
     let server = Server::new(engine.clone(), Options::default());
     tokio::spawn(give_memory_back());
     let mut serving = JoinSet::new();
@@ -124,6 +131,30 @@ async fn give_memory_back() {
 fn processor_time() -> Duration {
     let used = rustix::time::clock_gettime(rustix::time::ClockId::ProcessCPUTime);
     Duration::new(used.tv_sec.unsigned_abs(), u32::try_from(used.tv_nsec).unwrap_or_default())
+}
+
+/// Opens the engine; the answer is also which workers were replaced meanwhile, and none when the engine shall stop. A
+/// worker that dies now is asked for by the opening itself, so its successor must be connected at once.
+async fn open(
+    opening: impl Future<Output = Result<Engine, engine::OpenError>>,
+    controls: &mut Controls,
+    workers: &Workers,
+) -> Result<Option<(Engine, Vec<Role>)>, Box<dyn Error>> {
+    let mut opening = std::pin::pin!(opening);
+    let mut replaced = Vec::new();
+    loop {
+        tokio::select! {
+            opened = &mut opening => return Ok(Some((opened?, replaced))),
+            control = controls.recv() => match control {
+                Some((Control::Peer(role), mut fds)) => {
+                    connect(workers, role, fds.pop())?;
+                    replaced.push(role);
+                }
+                Some((Control::Stop, _)) | None => return Ok(None),
+                Some(_) => {}
+            },
+        }
+    }
 }
 
 fn connect(workers: &Workers, role: Role, fd: Option<OwnedFd>) -> Result<(), Box<dyn Error>> {
