@@ -21,6 +21,7 @@ use messages::{Fd, storage};
 use spec::oci::User;
 use spec::{Failure, SnapshotKey, VolumeName};
 use std::os::fd::OwnedFd;
+use std::time::{Duration, Instant};
 use transport::Channel;
 
 /// A container that was started.
@@ -51,14 +52,15 @@ pub(crate) async fn launch(
     pristine: bool,
     attaches: Vec<(Attach, OwnedFd)>,
 ) -> Result<Launched, Failure> {
+    let begun = Instant::now();
     let security = security::parse(&config.host.security_opt, shared.config.no_new_privileges)?;
     let around = surroundings(shared, config)?;
     host_files::write(shared, config, plugged, &around.hostname, &around.linked)?;
     let linked: Vec<String> =
         around.linked.iter().flat_map(|linked| links::variables(&config.name, linked)).collect();
-    let (parts, netns) = tokio::try_join!(
-        Box::pin(parts(shared, config, pristine)),
-        Box::pin(sandbox(shared, config, plugged))
+    let ((parts, mounting), (netns, plugging)) = tokio::try_join!(
+        Box::pin(timed(parts(shared, config, pristine))),
+        Box::pin(timed(sandbox(shared, config, plugged)))
     )?;
     let built = build(Input {
         config,
@@ -91,9 +93,24 @@ pub(crate) async fn launch(
         spec: built.spec,
     };
     let request = Request::Launch(Box::new(launch));
-    let (pid, at, warnings) =
-        shared.workers.start_task(request, fds.0).await.map_err(wording::start)?;
+    let (started, launching) =
+        timed(shared.workers.start_task(request, fds.0)).await.map_err(wording::start)?;
+    let (pid, at, warnings) = started;
+    let [mount, sandbox, launch, total] =
+        [mounting, plugging, launching, begun.elapsed()].map(|step| step.as_secs_f64() * 1e3);
+    tracing::debug!(
+        "start {}: mount {mount:.2} ms, sandbox {sandbox:.2} ms, launch {launch:.2} ms, total {total:.2} ms",
+        config.id.short()
+    );
     Ok(Launched { channel, pid, at, warnings })
+}
+
+/// What a step answers, and how long it took.
+async fn timed<T>(
+    step: impl Future<Output = Result<T, Failure>>,
+) -> Result<(T, Duration), Failure> {
+    let begun = Instant::now();
+    Ok((step.await?, begun.elapsed()))
 }
 
 async fn parts(
