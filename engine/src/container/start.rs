@@ -98,6 +98,10 @@ impl Actor {
         outcome.error.clear();
         outcome.endpoint = plugged;
         self.busy("start container");
+        if self.task_left {
+            // What an earlier run, or a start that was cut, has left and could not be removed then.
+            self.shared.workers.delete_task(self.id().clone(), None).await?;
+        }
         self.task_left = true;
         // Written before the process exists, so that a process without a record cannot be.
         self.save_outcome()?;
