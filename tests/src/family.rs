@@ -1,7 +1,7 @@
 //! The processes of one daemon, told apart by what the kernel shows of them.
 
 use std::collections::BTreeMap;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 /// What a process of the engine is.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -46,7 +46,7 @@ pub(crate) fn family(exec_root: &Path) -> Vec<Member> {
         let seen = all.get(&pid)?;
         let name = seen.arguments.first()?.as_str();
         let ours = seen.arguments.iter().any(|argument| argument.ends_with(&root));
-        (ours && matches!(name, "cofferd" | "coffer-shim") || name.ends_with("/cofferd") && ours)
+        (ours && (matches!(name, "cofferd" | "coffer-shim") || name.ends_with("/cofferd")))
             .then_some(seen)
     };
     let kind = |pid: u32, seen: &Seen| {
@@ -81,7 +81,7 @@ pub(crate) fn family(exec_root: &Path) -> Vec<Member> {
 /// A shim has its streams at /dev/null, what serves or is about to serve requests has a socket there.
 fn is_shim(pid: u32) -> bool {
     std::fs::read_link(format!("/proc/{pid}/fd/0"))
-        .is_ok_and(|target| target == PathBuf::from("/dev/null"))
+        .is_ok_and(|target| target == Path::new("/dev/null"))
 }
 
 fn role(arguments: &[String]) -> Option<String> {
