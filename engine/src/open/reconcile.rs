@@ -109,7 +109,10 @@ async fn settle(shared: &Arc<Shared>, actor: &mut Actor, task: Option<&TaskInfo>
         // Its start was cut before there was a process.
         Some(task) if task.started_at == 0 && task.exit.is_none() => {
             if let Err(failure) = shared.workers.delete_task(actor.id().clone(), None).await {
-                tracing::warn!(container = actor.id().as_str(), "clean up after a start: {failure}");
+                tracing::warn!(
+                    container = actor.id().as_str(),
+                    "clean up after a start: {failure}"
+                );
             }
             not_running(actor, Exit { code: UNSEEN, oom_killed: false, at: event::now() });
         }
