@@ -74,9 +74,7 @@ impl Template {
         }
         engine
             .parse(with_label_function(&self.text))
-            .and_then(|()| {
-                Ok(engine.render(&Context::from(converted(dot, ""))).unwrap_or_default())
-            })
+            .map(|()| engine.render(&Context::from(converted(dot, ""))).unwrap_or_default())
             .map_err(|error| Failure::Plain(error.to_string()))
     }
 
