@@ -10,6 +10,8 @@ use std::time::{Duration, Instant};
 const STARTS: usize = 5;
 /// How long a daemon that has just been started is left alone before it is weighed.
 const SETTLE: Duration = Duration::from_secs(12);
+/// The group above the daemon's containers, of which there are none.
+const GROUP: &str = "coffer-budget";
 /// How long a start or stop may take.
 const PATIENCE: Duration = Duration::from_secs(20);
 
@@ -52,10 +54,12 @@ impl Daemon {
         let socket = directory.join("docker.sock");
         let path = |name: &str| directory.join(name).display().to_string();
         let log = std::fs::File::create(directory.join("log")).map_err(failed)?;
-        let process = Command::new(program)
+        // In a network namespace of its own: a daemon removes bridges of its kind that it does not know.
+        let process = Command::new("unshare")
+            .args(["--net", "--", program])
             .args(["--data-root", &path("data"), "--exec-root", &path("exec")])
             .args(["--pidfile", &path("pid"), "--config-file", &path("daemon.json")])
-            .args(["--cgroup-parent", "coffer-budget", "--bridge", "none"])
+            .args(["--cgroup-parent", GROUP, "--bridge", "none"])
             .args(["-H", &format!("unix://{}", socket.display())])
             .stdin(Stdio::null())
             .stderr(log)
@@ -97,6 +101,10 @@ pub(crate) fn start_daemon(program: &str, times: &mut Times) -> Result<(), Strin
     let directory = std::env::temp_dir().join(format!("coffer-budget-{}", std::process::id()));
     let result = start_often(program, &directory, times);
     std::fs::remove_dir_all(&directory).ok();
+    for hierarchy in std::fs::read_dir("/sys/fs/cgroup").into_iter().flatten().flatten() {
+        std::fs::remove_dir(hierarchy.path().join(GROUP)).ok();
+    }
+    std::fs::remove_dir(Path::new("/sys/fs/cgroup").join(GROUP)).ok();
     result
 }
 
