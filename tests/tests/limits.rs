@@ -1,5 +1,4 @@
 //! What the kernel's control groups hold a container to, whichever version of them the machine has.
-#![expect(clippy::unwrap_used, reason = "tests")]
 
 use e2e::Engine;
 
