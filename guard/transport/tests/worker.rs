@@ -1,5 +1,6 @@
 //! A client and a server as in the engine: one asks from tokio, the other answers from its own thread.
 #![cfg(feature = "client")]
+#![expect(clippy::unwrap_used, clippy::panic, reason = "tests")]
 
 use messages::control::{Control, Role};
 use messages::network::{Reply, Request};
