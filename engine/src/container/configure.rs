@@ -20,7 +20,10 @@ impl Engine {
             let text = format!("Error when allocating new name: {failure}");
             Failure::new(failure.class, text)
         };
-        let new = names::validate(new).map_err(wrap)?;
+        let new = names::validate(new).map_err(|failure| {
+            // Docker shows the name with the slash that it keeps names with.
+            wrap(Failure::new(failure.class, failure.message.replace(" (", " (/")))
+        })?;
         let old = handle.view().config.name.clone();
         if old == new {
             return Err(Failure::invalid(

@@ -64,7 +64,13 @@ impl Exec {
     }
 
     fn words(&self) -> String {
-        self.body.cmd.join(" ")
+        let (program, arguments) = self
+            .body
+            .cmd
+            .split_first()
+            .map_or(("", &[][..]), |(first, rest)| (first.as_str(), rest));
+        // Docker has a space behind the program even when nothing follows.
+        format!("{program} {}", arguments.join(" "))
     }
 }
 
