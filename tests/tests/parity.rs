@@ -16,7 +16,7 @@ const PATIENCE: &str = "20";
 fn run(host: &str, directory: &Path, line: &str) -> Said {
     // A command that waits for ever counts as one that fails.
     let output = Command::new("timeout")
-        .args([PATIENCE, "sh", "-c", line])
+        .args(["--kill-after=2", PATIENCE, "sh", "-c", line])
         .env("DOCKER_HOST", host)
         .env("DOCKER_CONFIG", directory.join("client"))
         .env("DIR", directory)

@@ -11,8 +11,8 @@ You see this because every part did its work: the client asked the daemon, the d
 files out, gave the container a network address and limits of its own, and started this small program in it. What the
 program wrote came back to your terminal, and now that it ends, the container ends too.
 
-Next, try something larger. An interactive shell: coffer run -it --rm alpine sh
-A web server at http://localhost:8080: coffer run -d -p 8080:80 nginx
+Next, try something larger. Any root file system in a tar becomes an image: coffer import rootfs.tar mine
+An interactive shell in it: coffer run -it --rm mine sh
 And coffer help lists everything else.
 
 ";
