@@ -38,7 +38,7 @@ async fn import_of_what_is_no_tar_leaves_nothing() {
     assert_eq!(Failure::from(failure).class, Class::InvalidArgument);
     let wrong = NewImport { changes: vec!["RUN x".into()], ..NewImport::default() };
     let failure = engine.store.import(Cursor::new(vec![]), wrong).await.unwrap_err();
-    assert_eq!(failure.to_string(), "RUN is not a valid change command");
+    assert_eq!(failure.to_string(), "run is not a valid change command");
     assert_eq!((engine.files(), engine.layers.keys()), (vec![], vec![]));
 }
 
