@@ -155,7 +155,9 @@ fn network_settings(view: &View) -> NetworkSettings {
 /// The part that depends on the host, with links as the API spells them.
 fn host(config: &ContainerConfig) -> HostConfig {
     let mut host = config.host.clone();
-    for link in host.links.iter_mut() {
+    // A list that is touched is no null any more.
+    let links: &mut [String] = if host.links.is_empty() { &mut [] } else { &mut host.links };
+    for link in links {
         if let Some((name, alias)) = crate::network::links::parse(link) {
             *link = format!("/{name}:/{}/{alias}", config.name);
         }
