@@ -26,7 +26,7 @@ fn begin_unpack(engine: &mut Engine) -> (u64, std::io::PipeWriter, i32, i32) {
         let found = children(pid).into_iter().find_map(|job| Some((job, *children(job).first()?)));
         // Its last wall.
         let status = std::fs::read_to_string(format!("/proc/{}/status", found?.1)).ok()?;
-        status.contains("Seccomp:\t2").then_some(found).flatten()
+        status.contains("Seccomp_filters:\t2").then_some(found).flatten()
     });
     (sent, writer, job, child)
 }
