@@ -15,10 +15,11 @@ use bytes::Bytes;
 use futures_util::task::AtomicWaker;
 use std::future::Future;
 use std::io;
+use std::mem::MaybeUninit;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU8, AtomicU64, Ordering};
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
 use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::sync::watch;
@@ -28,6 +29,9 @@ use tokio::time::Sleep;
 pub(crate) const HEAD_DEADLINE: Duration = Duration::from_secs(30);
 /// How long a connection may be silent between requests.
 pub(crate) const IDLE_DEADLINE: Duration = Duration::from_secs(300);
+
+/// How long a client may go on sending after its answer, before its connection is cut.
+pub(crate) const PARTING_DEADLINE: Duration = Duration::from_secs(2);
 
 const IDLE: u8 = 0;
 const BODY: u8 = 1;
@@ -120,13 +124,23 @@ pub(crate) struct Watched {
     awaited: Option<Awaited>,
     /// How many requests there had been when the deadline was set.
     requests: u64,
+    /// From the last byte of ours on: when the client's rest is no longer waited for.
+    parting: Option<Pin<Box<Sleep>>>,
 }
 
 impl Watched {
     /// The rest of `socket` after `already`.
     pub(crate) fn new(socket: Socket, already: Bytes, link: Link) -> Self {
         let deadline = Box::pin(tokio::time::sleep(HEAD_DEADLINE));
-        Self { socket, already, link, deadline, awaited: Some(Awaited::Head), requests: 0 }
+        Self {
+            socket,
+            already,
+            link,
+            deadline,
+            awaited: Some(Awaited::Head),
+            requests: 0,
+            parting: None,
+        }
     }
 
     /// The socket, and what was read from it but not yet given on.
@@ -201,8 +215,26 @@ impl AsyncWrite for Watched {
         Pin::new(&mut self.get_mut().socket).poll_flush(context)
     }
 
+    /// Closes our side, then reads away what the client still sends: a socket that is closed with bytes unread resets
+    /// the connection, and a client in the middle of its upload would see that instead of the answer.
     fn poll_shutdown(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.get_mut().socket).poll_shutdown(context)
+        let this = self.get_mut();
+        if this.parting.is_none() {
+            ready!(Pin::new(&mut this.socket).poll_shutdown(context))?;
+        }
+        let parting =
+            this.parting.get_or_insert_with(|| Box::pin(tokio::time::sleep(PARTING_DEADLINE)));
+        if parting.as_mut().poll(context).is_ready() {
+            return Poll::Ready(Ok(()));
+        }
+        let mut rest = [MaybeUninit::uninit(); 16 << 10];
+        loop {
+            let mut rest = ReadBuf::uninit(&mut rest);
+            match ready!(Pin::new(&mut this.socket).poll_read(context, &mut rest)) {
+                Ok(()) if !rest.filled().is_empty() => {}
+                _ => return Poll::Ready(Ok(())),
+            }
+        }
     }
 
     fn poll_write_vectored(
