@@ -1,0 +1,3 @@
+//! The registry client.
+
+#![forbid(unsafe_code)]
