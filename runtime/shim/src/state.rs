@@ -176,12 +176,15 @@ impl TaskRoot {
             for exec in task.exec_names()? {
                 task.remove_exec(&exec)?;
             }
-            task.clear()?;
             remove_directory(&task.fd, "exec")?;
+            return task.remove_from(&self.0, id);
         }
-        remove_directory(&self.0, id)
+        Ok(())
     }
 }
+
+/// More files than a shim can still write into a directory: its state and its exit status, each under two names.
+const MOST_LATE_FILES: usize = 8;
 
 /// The directory of one container or exec.
 #[derive(Debug)]
@@ -230,8 +233,21 @@ impl TaskDir {
     /// Removes the directory of an exec with all that is in it.
     pub fn remove_exec(&self, exec: &str) -> Result<(), StateError> {
         let Some(directory) = self.exec(exec)? else { return Ok(()) };
-        directory.clear()?;
-        remove_directory(&open_directory(&self.fd, "exec")?, exec)
+        directory.remove_from(&open_directory(&self.fd, "exec")?, exec)
+    }
+
+    /// Removes this directory with its files. Its shim may still be writing the exit status of a process that was killed;
+    /// what it has written in between is removed too.
+    fn remove_from(&self, parent: &OwnedFd, name: &str) -> Result<(), StateError> {
+        for _ in 1..MOST_LATE_FILES {
+            self.clear()?;
+            match remove_directory(parent, name) {
+                Err(error) if error.errno() == Some(Errno::NOTEMPTY) => {}
+                removed => return removed,
+            }
+        }
+        self.clear()?;
+        remove_directory(parent, name)
     }
 
     fn clear(&self) -> Result<(), StateError> {
