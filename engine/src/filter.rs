@@ -26,6 +26,11 @@ impl Filters {
         self.0.get(key).map(Vec::as_slice).unwrap_or_default()
     }
 
+    /// Whether nothing was asked for, so that everything matches.
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
     /// Whether the key was given.
     pub fn has(&self, key: &str) -> bool {
         self.0.contains_key(key)

@@ -43,6 +43,7 @@ mod wording;
 pub mod workers;
 
 pub use config::Config;
+pub use container::listed::Listed;
 pub use container::options::{
     ArchivePutOptions, AttachOptions, Attached, CommitOptions, ListOptions, LogOptions,
     RemoveOptions, TarStream, WaitCondition,

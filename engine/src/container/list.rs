@@ -2,6 +2,7 @@
 
 use super::config::ImagePin;
 use super::inspect;
+use super::listed::Listed;
 use super::live::View;
 use super::options::ListOptions;
 use super::state::State;
@@ -49,35 +50,44 @@ struct Query<'a> {
 
 impl Engine {
     /// Lists containers, newest first.
-    pub async fn list(&self, options: ListOptions) -> Result<Vec<Summary>, Failure> {
+    pub async fn list(&self, options: ListOptions) -> Result<Vec<Listed>, Failure> {
         let query = self.query(&options.filters)?;
         let limited = options.limit.filter(|limit| *limit > 0);
         let all = options.all
             || limited.is_some()
             || options.filters.has("status")
             || options.filters.has("exited");
-        let mut views: Vec<Arc<View>> =
-            self.0.containers.all().iter().map(|handle| handle.view()).collect();
+        let mut views = self.0.containers.views();
         views
             .retain(|view| !view.removed && (all || view.state.is_active()) && query.matches(view));
-        views.sort_by(|a, b| {
+        views.sort_unstable_by(|a, b| {
             b.config.created.cmp(&a.config.created).then_with(|| b.config.id.cmp(&a.config.id))
         });
         views.truncate(limited.unwrap_or(usize::MAX));
         let images = self.images_by_name(&views);
-        let mut listed: Vec<Summary> = views.iter().map(|view| summary(&self.0, view)).collect();
-        for (shown, view) in listed.iter_mut().zip(&views) {
-            let now = images.get(&shown.image).and_then(Option::as_ref);
+        let now = event::now();
+        let line = |view: Arc<View>| {
+            let status = status(&view, now);
+            Listed::new(view, status, |view| summary(&self.0, view))
+        };
+        let mut listed: Vec<Listed> = views.into_iter().map(line).collect();
+        for shown in &mut listed {
+            let image = &shown.view().config.image.id;
+            let named = images.get(shown.view().config.config.image.as_str());
             // A name that stands for another image by now would mislead.
-            if now != Some(&view.config.image.id) {
-                shown.image.clone_from(&view.config.image.id);
+            if named.and_then(Option::as_ref) != Some(image) {
+                let image = image.clone();
+                shown.change(|summary| summary.image = image);
             }
         }
         if options.size {
-            for (shown, view) in listed.iter_mut().zip(&views) {
+            for shown in &mut listed {
+                let view = Arc::clone(shown.view());
                 // A size that cannot be had must not hide the others.
                 if let Ok((own, with_image)) = self.sizes(&view.config).await {
-                    (shown.size_rw, shown.size_root_fs) = (own, with_image);
+                    shown.change(|summary| {
+                        (summary.size_rw, summary.size_root_fs) = (own, with_image);
+                    });
                 }
             }
         }
@@ -160,6 +170,9 @@ fn descends(image: &ImagePin, from: &Image) -> bool {
 impl Query<'_> {
     fn matches(&self, view: &View) -> bool {
         let (config, filters) = (&view.config, self.filters);
+        if filters.is_empty() {
+            return true;
+        }
         let created = config.created;
         let network = config.network_name().unwrap_or_default();
         let network_id = super::start::network_id(network);
@@ -189,6 +202,7 @@ impl Query<'_> {
     }
 }
 
+/// What a list says of a container, but for its status.
 fn summary(shared: &Shared, view: &View) -> Summary {
     let config = &view.config;
     Summary {
@@ -201,7 +215,6 @@ fn summary(shared: &Shared, view: &View) -> Summary {
         ports: ports(view),
         labels: config.config.labels.clone().into_inner().into(),
         state: view.state.word().into(),
-        status: status(view, event::now()),
         host_config: SummaryHostConfig {
             network_mode: config.host.network_mode.clone(),
             annotations: config.host.annotations.clone(),

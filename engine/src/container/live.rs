@@ -1,6 +1,7 @@
 //! What a container is: the part that is written down ([`Outcome`]), and what readers see ([`View`]).
 
 use super::config::ContainerConfig;
+use super::listed::Kept;
 use super::state::State;
 use serde::{Deserialize, Serialize};
 use std::net::IpAddr;
@@ -86,6 +87,8 @@ pub struct View {
     pub removal_error: Option<Arc<str>>,
     /// How many removals failed.
     pub removal_failures: u64,
+    /// Its line in lists, once somebody has asked for it.
+    pub(crate) kept: Kept,
 }
 
 impl View {
@@ -101,6 +104,7 @@ impl View {
             removed: false,
             removal_error: None,
             removal_failures: 0,
+            kept: Kept::default(),
         }
     }
 }

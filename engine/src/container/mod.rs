@@ -20,6 +20,7 @@ pub mod inspect;
 pub(crate) mod launch;
 mod launch_parts;
 pub(crate) mod list;
+pub mod listed;
 pub mod live;
 pub mod logging;
 mod logs;

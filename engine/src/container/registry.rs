@@ -76,6 +76,11 @@ impl Registry {
         self.read().by_id.values().cloned().collect()
     }
 
+    /// What all containers are at this moment.
+    pub fn views(&self) -> Vec<Arc<View>> {
+        self.read().by_id.values().map(Handle::view).collect()
+    }
+
     /// Takes a name for a container; fails when another has it.
     pub fn reserve(&self, name: &str, id: &ContainerId) -> Result<(), Failure> {
         let mut tables = self.write();

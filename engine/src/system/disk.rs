@@ -3,7 +3,8 @@
 use crate::container::state::State;
 use crate::image::ImageListOptions;
 use crate::image::show::number;
-use crate::{Engine, ListOptions};
+use crate::{Engine, ListOptions, Listed};
+use api_types::inspect::Summary;
 use api_types::system::{BuildCacheUsage, ContainerUsage, DiskUsage, ImageUsage, VolumeUsage};
 use api_types::volume::UsageData;
 use messages::storage::{Reply, Request};
@@ -59,7 +60,8 @@ impl Engine {
 
     async fn container_usage(&self) -> Result<ContainerUsage, Failure> {
         let options = ListOptions { all: true, size: true, ..ListOptions::default() };
-        let items = self.list(options).await?;
+        let items: Vec<Summary> =
+            self.list(options).await?.iter().map(Listed::summary).collect();
         let is_active = |state: &str| matches!(state, "running" | "paused" | "restarting");
         let total: i64 = items.iter().map(|container| container.size_rw).sum();
         let (mut active, mut used) = (0, 0);

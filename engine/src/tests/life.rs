@@ -184,9 +184,9 @@ async fn a_container_that_hangs_does_not_keep_the_others_from_being_listed() {
     tokio::task::yield_now().await;
     let listed =
         bench.engine.list(ListOptions { all: true, ..ListOptions::default() }).await.unwrap();
-    let names: Vec<_> = listed.iter().map(|row| row.names[0].as_str()).collect();
+    let names: Vec<_> = listed.iter().map(|row| row.summary().names[0].clone()).collect();
     assert_eq!(names, ["/other", "/stuck"]);
-    assert!(listed[1].status.starts_with("Up "));
+    assert!(listed[1].summary().status.starts_with("Up "));
     kill.abort();
 }
 
@@ -195,14 +195,14 @@ async fn a_container_whose_image_lost_its_name_shows_the_images_id() {
     let bench = Bench::new().await;
     bench.create("web", "{}").await;
     let all = || ListOptions { all: true, ..ListOptions::default() };
-    assert_eq!(bench.engine.list(all()).await.unwrap()[0].image, "busybox");
+    assert_eq!(bench.engine.list(all()).await.unwrap()[0].summary().image, "busybox");
     let import = images::NewImport {
         name: Some(("busybox".into(), "latest".into())),
         changes: vec!["CMD [\"other\"]".into()],
         ..images::NewImport::default()
     };
     bench.engine.0.images.import(std::io::Cursor::new(vec![0u8; 1024]), import).await.unwrap();
-    assert!(bench.engine.list(all()).await.unwrap()[0].image.starts_with("sha256:"));
+    assert!(bench.engine.list(all()).await.unwrap()[0].summary().image.starts_with("sha256:"));
 }
 
 #[tokio::test]
@@ -238,7 +238,8 @@ async fn lists_are_filtered_as_dockers_are() {
             .list(ListOptions { all: true, filters, ..ListOptions::default() })
             .await
             .unwrap();
-        let mut names: Vec<_> = rows.iter().map(|row| row.names[0].as_str()).collect();
+        let mut names: Vec<_> =
+            rows.iter().map(|row| row.summary().names[0].clone()).collect();
         names.sort_unstable();
         assert_eq!(names, expected, "{key}={value}");
     }

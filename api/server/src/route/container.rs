@@ -19,9 +19,8 @@ pub(crate) async fn list(request: Request) -> Result<Reply, Failure> {
         size: form.flag("size"),
         filters: filters::of(form)?,
     };
-    let mut containers = request.server.engine().list(options).await?;
-    shim::container::summaries(request.version, &mut containers);
-    Ok(reply::ok(&containers))
+    let containers = request.server.engine().list(options).await?;
+    Ok(shim::container::summaries(request.version, &containers))
 }
 
 /// `POST /containers/create`

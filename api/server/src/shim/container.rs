@@ -5,22 +5,45 @@ use crate::http::reply::{self, Reply};
 use crate::version::Version;
 use api_types::Map;
 use api_types::inspect::{Inspect, Summary};
+use engine::Listed;
+use hyper::StatusCode;
 use serde_json::json;
 use spec::Failure;
 
-/// A list.
-pub(crate) fn summaries(version: Version, containers: &mut [Summary]) {
+/// A list. What is the same in all versions is copied from what the engine keeps as JSON.
+pub(crate) fn summaries(version: Version, containers: &[Listed]) -> Reply {
+    let mut body = Vec::with_capacity(containers.iter().map(Listed::size_hint).sum::<usize>() + 8);
+    body.push(b'[');
     for container in containers {
-        if version.before(46) {
-            container.host_config.annotations = Map::default();
+        if body.len() > 1 {
+            body.push(b',');
         }
-        if version.before(48) {
-            container.image_manifest_descriptor = None;
-        }
-        if version.before(52) {
-            container.health = None;
+        if container.has_newer() {
+            let shown = summary(version, container.summary());
+            if let Err(cause) = serde_json::to_writer(&mut body, &shown) {
+                let message = format!("encode reply: {cause}");
+                return reply::error(StatusCode::INTERNAL_SERVER_ERROR, &message);
+            }
+        } else {
+            container.write(&mut body);
         }
     }
+    body.extend_from_slice(b"]\n");
+    reply::whole(StatusCode::OK, reply::JSON, body)
+}
+
+/// One line of a list.
+fn summary(version: Version, mut container: Summary) -> Summary {
+    if version.before(46) {
+        container.host_config.annotations = Map::default();
+    }
+    if version.before(48) {
+        container.image_manifest_descriptor = None;
+    }
+    if version.before(52) {
+        container.health = None;
+    }
+    container
 }
 
 /// An inspection.
@@ -147,9 +170,7 @@ mod tests {
         };
         newest.host_config.annotations.insert("a".into(), "b".into());
         let shows = |minor| {
-            let mut list = [newest.clone()];
-            summaries(Version::new(1, minor), &mut list);
-            let [summary] = list;
+            let summary = summary(Version::new(1, minor), newest.clone());
             (
                 !summary.host_config.annotations.is_empty(),
                 summary.image_manifest_descriptor.is_some(),
