@@ -97,6 +97,28 @@ impl Config {
         helper.unwrap_or_else(|| self.text("credsStore"))
     }
 
+    /// All servers of the file with what it says of their credentials.
+    pub(crate) fn auths(&self) -> impl Iterator<Item = (&String, &Value)> {
+        self.values.get("auths").and_then(Value::as_object).into_iter().flatten()
+    }
+
+    /// Writes a server's credentials; `None` takes them out.
+    pub(crate) fn save_auth(&mut self, server: &str, entry: Option<Value>) -> Result<(), Failure> {
+        let auths = self.values.entry("auths").or_insert_with(|| Value::Object(Map::new()));
+        let Some(auths) = auths.as_object_mut() else {
+            return Err(Failure::Plain(format!(
+                "write {}: auths is not an object",
+                self.directory.join("config.json").display()
+            )));
+        };
+        match entry {
+            Some(entry) => drop(auths.insert(server.to_owned(), entry)),
+            None if auths.remove(server).is_none() => return Ok(()),
+            None => {}
+        }
+        self.save()
+    }
+
     /// Writes the name of the current context; `default` takes it out.
     pub(crate) fn save_context(&mut self, name: &str) -> Result<(), Failure> {
         if name == "default" {
@@ -104,6 +126,10 @@ impl Config {
         } else {
             self.values.insert("currentContext".to_owned(), Value::from(name));
         }
+        self.save()
+    }
+
+    fn save(&self) -> Result<(), Failure> {
         let mut text = crate::format::json::pretty(&serde_json::to_string(&self.values)?, "\t");
         text.push('\n');
         std::fs::create_dir_all(&self.directory)?;

@@ -4,7 +4,7 @@
 //! files under `~/.docker` (`config.json`, `contexts/`). Called as `docker` it names itself so.
 //!
 //! Reading order: `program` (from arguments to an exit status), `command` (the table of all commands, one file per
-//! family), `session` (which engine, which configuration), `failure` (exit statuses and texts), `arg` (flags), `parse`
+//! family), `session` (which engine, which configuration), `credentials` (for registries), `failure` (exit statuses and texts), `arg` (flags), `parse`
 //! (texts of flags into bodies of the API), `stream` (terminals, attaching), `format` (tables, templates, units).
 //!
 //! Tasks and locks: one thread runs everything; only standard input is read by a thread of its own, because a blocking
@@ -15,6 +15,7 @@
 mod arg;
 mod command;
 mod config;
+mod credentials;
 mod failure;
 mod format;
 mod host;

@@ -23,14 +23,17 @@ mod info;
 mod inspect;
 mod lifecycle;
 mod list;
+mod login;
 mod logs;
 mod network;
 mod network_create;
 mod port;
 mod prune;
 pub(crate) mod pull;
+mod push;
 mod remove;
 mod run;
+mod search;
 mod start;
 mod stats;
 mod system;
@@ -163,6 +166,7 @@ pub(crate) const TABLE: &[Spec] = &[
     row!("image" "ls" ["list"], "images", "List images", "[OPTIONS] [REPOSITORY[:TAG]]", Max(1), image_list::flags, image_list::run),
     row!("image" "prune" [], "", "Remove unused images", "[OPTIONS]", Exact(0), prune::all_flags, prune::images),
     row!("image" "pull" [], "pull", "Download an image from a registry", "[OPTIONS] NAME[:TAG|@DIGEST]", Exact(1), pull::flags, pull::run),
+    row!("image" "push" [], "push", "Upload an image to a registry", "[OPTIONS] NAME[:TAG]", Exact(1), push::flags, push::run),
     row!("image" "rm" ["remove"], "rmi", "Remove one or more images", "[OPTIONS] IMAGE [IMAGE...]", Min(1), images::remove_flags, images::remove),
     row!("image" "save" [], "save", "Save one or more images to a tar archive (streamed to STDOUT by default)", "[OPTIONS] IMAGE [IMAGE...]", Min(1), image_files::save_flags, image_files::save),
     row!("image" "tag" [], "tag", "Create a tag TARGET_IMAGE that refers to SOURCE_IMAGE", "SOURCE_IMAGE[:TAG] TARGET_IMAGE[:TAG]", Exact(2), none, images::tag),
@@ -190,6 +194,9 @@ pub(crate) const TABLE: &[Spec] = &[
     row!("context" "show" [], "", "Print the name of the current context", "", Exact(0), none, context::show),
     row!("context" "use" [], "", "Set the current docker context", "CONTEXT", Exact(1), none, context::select),
     row!("" "inspect" [], "inspect", "Return low-level information on Docker objects", "[OPTIONS] NAME|ID [NAME|ID...]", Min(1), inspect::any_flags, inspect::any),
+    row!("" "login" [], "login", "Authenticate to a registry", "[OPTIONS] [SERVER]", Max(1), login::flags, login::login),
+    row!("" "logout" [], "logout", "Log out from a registry", "[SERVER]", Max(1), none, login::logout),
+    row!("" "search" [], "search", "Search a registry for images", "[OPTIONS] TERM", Exact(1), search::flags, search::run),
     row!("" "version" [], "version", "Show the version information of client and engine", "[OPTIONS]", Exact(0), version::flags, version::run),
     row!("" "completion" [], "completion", "Write the completion script of a shell", "bash|zsh|fish", Exact(1), none, completion::run),
     row!("" "man" [], "man", "Write the man pages into a directory", "DIR", Exact(1), none, completion::man, hidden),

@@ -2,17 +2,15 @@
 
 use crate::arg::{switch, value};
 use crate::command::Invocation;
+use crate::credentials;
 use crate::failure::Failure;
 use crate::output;
 use crate::parse::reference::Reference;
 use crate::session::Session;
-use base64::Engine as _;
-use base64::engine::general_purpose::{STANDARD, URL_SAFE};
 use clap::Arg;
 use client_http::{Client, Query, Request, Response};
-use serde_json::{Value, json};
+use serde_json::Value;
 use std::io::{IsTerminal as _, Write as _};
-use std::process::{Command, Stdio};
 
 pub(crate) fn flags() -> Vec<Arg> {
     vec![
@@ -46,7 +44,8 @@ pub(crate) async fn run(invocation: Invocation) -> Result<(), Failure> {
     }
 }
 
-fn full_name(reference: &Reference) -> String {
+/// The path with tag and digest, as it is printed after the registry.
+pub(crate) fn full_name(reference: &Reference) -> String {
     let digest = reference.digest.as_ref().map_or_else(String::new, |digest| format!("@{digest}"));
     let tag = match (&reference.tag, &reference.digest) {
         (Some(tag), _) => format!(":{tag}"),
@@ -78,7 +77,7 @@ impl Pulling<'_> {
             .with("fromImage", reference.full())
             .with_some("tag", tag.unwrap_or_default())
             .with_some("platform", self.platform);
-        let auth = registry_auth(self.session, &reference.registry);
+        let auth = credentials::header(&self.session.config, &reference.registry);
         let request = Request::post("/images/create").query(query).header("X-Registry-Auth", auth);
         let response = self.client.send(request).await?;
         show(response, self.quiet, self.to_error).await
@@ -129,47 +128,4 @@ fn plain(progress: &Value, to_error: bool) -> Result<(), Failure> {
         return Ok(());
     }
     Ok(output::bytes(text.as_bytes())?)
-}
-
-/// The header by which the engine logs in for us; `{}` without credentials.
-pub(crate) fn registry_auth(session: &Session, registry: &str) -> String {
-    let key = if registry == "docker.io" { "https://index.docker.io/v1/" } else { registry };
-    let auth = credentials(session, key).unwrap_or_else(|| json!({}));
-    URL_SAFE.encode(auth.to_string())
-}
-
-fn credentials(session: &Session, key: &str) -> Option<Value> {
-    let helper = session.config.credential_helper(key);
-    if !helper.is_empty() {
-        return from_helper(helper, key);
-    }
-    let entry = session.config.auth(key)?;
-    if let Some(token) = entry["identitytoken"].as_str().filter(|token| !token.is_empty()) {
-        return Some(json!({ "identitytoken": token, "serveraddress": key }));
-    }
-    let decoded = STANDARD.decode(entry["auth"].as_str()?).ok()?;
-    let text = String::from_utf8(decoded).ok()?;
-    let (user, password) = text.split_once(':')?;
-    Some(
-        json!({ "username": user, "password": password.trim_end_matches('\0'), "serveraddress": key }),
-    )
-}
-
-/// Asks `docker-credential-NAME get`, whose input is the registry.
-fn from_helper(helper: &str, key: &str) -> Option<Value> {
-    let mut child = Command::new(format!("docker-credential-{helper}"))
-        .arg("get")
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::null())
-        .spawn()
-        .ok()?;
-    child.stdin.take()?.write_all(key.as_bytes()).ok()?;
-    let output = child.wait_with_output().ok()?;
-    let reply: Value = serde_json::from_slice(&output.stdout).ok()?;
-    let (user, secret) = (reply["Username"].as_str()?, reply["Secret"].as_str()?);
-    Some(match user {
-        "<token>" => json!({ "identitytoken": secret, "serveraddress": key }),
-        _ => json!({ "username": user, "password": secret, "serveraddress": key }),
-    })
 }

@@ -8,6 +8,7 @@ pub(crate) mod filter;
 pub(crate) mod limits;
 pub(crate) mod mount;
 pub(crate) mod network;
+pub(crate) mod platform;
 pub(crate) mod port;
 pub(crate) mod reference;
 pub(crate) mod security;

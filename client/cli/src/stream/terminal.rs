@@ -1,7 +1,9 @@
 //! The terminal: raw mode, and its size.
 
 use client_http::{Client, Query, Request};
-use rustix::termios::{OptionalActions, Termios, isatty, tcgetattr, tcgetwinsize, tcsetattr};
+use rustix::termios::{
+    LocalModes, OptionalActions, Termios, isatty, tcgetattr, tcgetwinsize, tcsetattr,
+};
 use std::io::{stdin, stdout};
 use std::time::Duration;
 use tokio::signal::unix::{SignalKind, signal};
@@ -38,6 +40,33 @@ impl Raw {
 }
 
 impl Drop for Raw {
+    fn drop(&mut self) {
+        // The terminal may be gone; then there is nothing to set back.
+        let _gone = tcsetattr(stdin(), OptionalActions::Now, &self.0);
+    }
+}
+
+/// What is typed is not shown, until this is dropped.
+pub(crate) struct Silent(Termios);
+
+impl std::fmt::Debug for Silent {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        formatter.write_str("Silent")
+    }
+}
+
+impl Silent {
+    /// Turns the echo off, if standard input is a terminal.
+    pub(crate) fn set() -> Option<Self> {
+        let before = tcgetattr(stdin()).ok()?;
+        let mut silent = before.clone();
+        silent.local_modes.remove(LocalModes::ECHO);
+        tcsetattr(stdin(), OptionalActions::Now, &silent).ok()?;
+        Some(Self(before))
+    }
+}
+
+impl Drop for Silent {
     fn drop(&mut self) {
         // The terminal may be gone; then there is nothing to set back.
         let _gone = tcsetattr(stdin(), OptionalActions::Now, &self.0);
