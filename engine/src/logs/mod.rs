@@ -81,7 +81,25 @@ where
 struct Position {
     files: VecDeque<Arc<File>>,
     offset: u64,
+    reader: Reader,
+}
+
+/// What goes to the thread that reads and comes back.
+#[derive(Default)]
+struct Reader {
     renderer: Renderer,
+    block: Vec<u8>,
+}
+
+impl Reader {
+    /// Reads one block at `offset`; answers how many bytes it has and what they are rendered to.
+    fn next(&mut self, file: &File, offset: u64) -> std::io::Result<(usize, Vec<u8>)> {
+        self.block.resize(BLOCK, 0);
+        let read = file.read_at(&mut self.block, offset)?;
+        let mut out = Vec::with_capacity(read);
+        self.renderer.push(&self.block[..read], &mut out);
+        Ok((read, out))
+    }
 }
 
 async fn produce<F>(
@@ -125,12 +143,12 @@ where
 /// Opens the files and finds where the wanted lines begin.
 fn first(place: &Place, part: Part) -> std::io::Result<Position> {
     let files = place.open_all()?;
-    let renderer = Renderer::new(part.show);
+    let reader = Reader { renderer: Renderer::new(part.show), block: Vec::new() };
     let Some(mut missing) = part.tail else {
         return Ok(Position {
             files: files.into_iter().map(Arc::new).collect(),
             offset: 0,
-            renderer,
+            reader,
         });
     };
     let mut wanted = VecDeque::new();
@@ -144,7 +162,7 @@ fn first(place: &Place, part: Part) -> std::io::Result<Position> {
             break;
         }
     }
-    Ok(Position { files: wanted, offset, renderer })
+    Ok(Position { files: wanted, offset, reader })
 }
 
 /// Reads to the end of the last file. False when nobody listens or nothing more is wanted.
@@ -153,30 +171,29 @@ async fn drain(
     sender: &mpsc::Sender<Result<Bytes, Failure>>,
 ) -> Result<bool, Failure> {
     while let Some(file) = position.files.front().map(Arc::clone) {
-        let offset = position.offset;
-        let block = blocking(move || {
-            let mut block = vec![0u8; BLOCK];
-            let read = file.read_at(&mut block, offset)?;
-            block.truncate(read);
-            Ok(block)
+        let (offset, mut reader) = (position.offset, std::mem::take(&mut position.reader));
+        let (reader, read, out) = blocking(move || {
+            let (read, out) = reader.next(&file, offset)?;
+            Ok((reader, read, out))
         })
         .await?;
-        if block.is_empty() {
+        position.reader = reader;
+        if read == 0 {
             if position.files.len() == 1 {
+                // Nothing may be written for long.
+                position.reader.block = Vec::new();
                 return Ok(true);
             }
             position.files.pop_front();
             position.offset = 0;
-            position.renderer.start_file();
+            position.reader.renderer.start_file();
             continue;
         }
-        position.offset += block.len() as u64;
-        let mut out = Vec::with_capacity(block.len());
-        position.renderer.push(&block, &mut out);
+        position.offset += read as u64;
         if !out.is_empty() && sender.send(Ok(Bytes::from(out))).await.is_err() {
             return Ok(false);
         }
-        if position.renderer.is_past_until() {
+        if position.reader.renderer.is_past_until() {
             return Ok(false);
         }
     }

@@ -10,8 +10,10 @@ use std::collections::BTreeMap;
 /// One record; it borrows from its line where nothing had to be unescaped.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Record<'a> {
-    /// The bytes that the container wrote, the line's end included if it wrote one.
+    /// The bytes that the container wrote.
     pub text: Cow<'a, [u8]>,
+    /// Whether a line feed follows them.
+    pub ended: bool,
     /// True for stderr.
     pub stderr: bool,
     /// The JSON object of the additional attributes, braces included; empty when there are none.
@@ -35,6 +37,7 @@ pub fn parse(line: &[u8]) -> Option<Record<'_>> {
         let any: AnyOrder = serde_json::from_slice(line).ok()?;
         Some(Record {
             text: Cow::Owned(any.log.into_bytes()),
+            ended: false,
             stderr: any.stream == "stderr",
             attributes: &[],
             time: Cow::Owned(any.time),
@@ -44,9 +47,13 @@ pub fn parse(line: &[u8]) -> Option<Record<'_>> {
 
 fn in_our_order(line: &[u8]) -> Option<Record<'_>> {
     let rest = line.strip_prefix(b"{\"log\":\"")?;
-    let (end, escaped) = closing_quote(rest)?;
-    let text =
-        if escaped { Cow::Owned(unescape(&rest[..end])?) } else { Cow::Borrowed(&rest[..end]) };
+    let (end, escape) = closing_quote(rest)?;
+    let (text, ended) = match escape {
+        None => (Cow::Borrowed(&rest[..end]), false),
+        // Nearly all lines: nothing is escaped but the line's own end.
+        Some(at) if &rest[at..end] == b"\\n" => (Cow::Borrowed(&rest[..at]), true),
+        Some(_) => (Cow::Owned(unescape(&rest[..end])?), false),
+    };
     let rest = rest[end + 1..].strip_prefix(b",\"stream\":\"std")?;
     let (stderr, mut rest) = match rest.strip_prefix(b"out\",") {
         Some(rest) => (false, rest),
@@ -60,19 +67,19 @@ fn in_our_order(line: &[u8]) -> Option<Record<'_>> {
     }
     let rest = rest.strip_prefix(b"\"time\":\"")?;
     let time = rest.strip_suffix(b"\"}")?;
-    Some(Record { text, stderr, attributes, time: Cow::Borrowed(std::str::from_utf8(time).ok()?) })
+    Some(Record { text, ended, stderr, attributes, time: Cow::Borrowed(std::str::from_utf8(time).ok()?) })
 }
 
-/// Where the text ends, and whether it has escapes.
-fn closing_quote(text: &[u8]) -> Option<(usize, bool)> {
-    let mut escaped = false;
+/// Where the text ends, and its first escape.
+fn closing_quote(text: &[u8]) -> Option<(usize, Option<usize>)> {
+    let mut escape = None;
     let mut at = 0;
     loop {
-        at += text[at..].iter().position(|b| matches!(b, b'"' | b'\\'))?;
+        at += memchr::memchr2(b'"', b'\\', &text[at..])?;
         if text[at] == b'"' {
-            return Some((at, escaped));
+            return Some((at, escape));
         }
-        escaped = true;
+        escape = escape.or(Some(at));
         at += 2;
         if at > text.len() {
             return None;
@@ -166,6 +173,23 @@ mod tests {
         assert_eq!(record.text, "a \"b\" ä\\\n".as_bytes());
         assert!(record.stderr);
         assert_eq!(record.time, "2026-01-02T03:04:05.6Z");
+    }
+
+    #[test]
+    fn a_lines_own_end_is_no_reason_to_copy_it() {
+        let line = |text: &str| {
+            format!(r#"{{"log":"{text}","stream":"stdout","time":"2026-01-02T03:04:05Z"}}"#)
+        };
+        let read = |text: &str| {
+            let line = line(text);
+            let record = parse(line.as_bytes()).unwrap();
+            (matches!(record.text, Cow::Borrowed(_)), record.text.into_owned(), record.ended)
+        };
+        assert_eq!(read(r"x\n"), (true, b"x".to_vec(), true));
+        assert_eq!(read("x"), (true, b"x".to_vec(), false));
+        assert_eq!(read(r"\n"), (true, Vec::new(), true));
+        assert_eq!(read(r"x\\n"), (false, br"x\n".to_vec(), false));
+        assert_eq!(read(r"x\ty\n"), (false, b"x\ty\n".to_vec(), false));
     }
 
     #[test]

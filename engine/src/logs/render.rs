@@ -26,7 +26,7 @@ pub struct Show {
 }
 
 /// Cuts a stream of bytes into lines and renders each.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub struct Renderer {
     show: Show,
     rest: Vec<u8>,
@@ -52,13 +52,13 @@ impl Renderer {
     /// Renders all lines that end in `bytes` to the end of `out`.
     pub fn push(&mut self, mut bytes: &[u8], out: &mut Vec<u8>) {
         if !self.rest.is_empty() {
-            let Some(end) = bytes.iter().position(|b| *b == b'\n') else { return self.keep(bytes) };
+            let Some(end) = memchr::memchr(b'\n', bytes) else { return self.keep(bytes) };
             let mut line = std::mem::take(&mut self.rest);
             line.extend_from_slice(&bytes[..end]);
             self.line(&line, out);
             bytes = &bytes[end + 1..];
         }
-        while let Some(end) = bytes.iter().position(|b| *b == b'\n') {
+        while let Some(end) = memchr::memchr(b'\n', bytes) {
             self.line(&bytes[..end], out);
             bytes = &bytes[end + 1..];
         }
@@ -108,6 +108,9 @@ impl Renderer {
             out.push(b' ');
         }
         out.extend_from_slice(&record.text);
+        if record.ended {
+            out.push(b'\n');
+        }
         if !self.show.raw {
             let length = u32::try_from(out.len() - body).unwrap_or(u32::MAX);
             out[header + 4..body].copy_from_slice(&length.to_be_bytes());

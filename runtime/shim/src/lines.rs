@@ -29,7 +29,7 @@ impl Splitter {
         while !rest.is_empty() {
             let room = LONGEST - self.held.len();
             let window = &rest[..rest.len().min(room)];
-            match window.iter().position(|&byte| byte == b'\n') {
+            match memchr::memchr(b'\n', window) {
                 Some(end) => {
                     self.emit(&window[..end], true, now, &mut log);
                     rest = &rest[end + 1..];

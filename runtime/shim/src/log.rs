@@ -35,16 +35,41 @@ struct Sink {
     file: LogFile,
     /// `,"attrs":{...}`, or nothing.
     attributes: Vec<u8>,
+    /// What follows the text of a line that came on stdout, or on stderr, and at which time.
+    ends: [End; 2],
     /// Complete lines that are not written yet.
     batch: Vec<u8>,
     lost: u64,
+}
+
+/// The end of a record, which is the same for all lines that arrived together.
+#[derive(Debug)]
+struct End {
+    time: i64,
+    text: Vec<u8>,
+}
+
+impl End {
+    fn new(stream: Stream, attributes: &[u8], time: i64) -> Self {
+        let mut text = Vec::with_capacity(attributes.len() + 72);
+        text.extend_from_slice(match stream {
+            Stream::Stdout => b"\",\"stream\":\"stdout\"",
+            Stream::Stderr => b"\",\"stream\":\"stderr\"",
+        });
+        text.extend_from_slice(attributes);
+        text.extend_from_slice(b",\"time\":\"");
+        stamp::append(&mut text, time);
+        text.extend_from_slice(b"\"}\n");
+        Self { time, text }
+    }
 }
 
 impl JsonLog {
     /// A log whose every line has these attributes, sorted as Go sorts the keys of a map.
     pub fn new(file: LogFile, attributes: &[(String, String)]) -> Self {
         let attributes = encode_attributes(attributes);
-        let sink = Sink { file, attributes, batch: Vec::new(), lost: 0 };
+        let ends = [Stream::Stdout, Stream::Stderr].map(|s| End::new(s, &attributes, 0));
+        let sink = Sink { file, attributes, ends, batch: Vec::new(), lost: 0 };
         Self { sink, stdout: Splitter::default(), stderr: Splitter::default() }
     }
 
@@ -87,19 +112,17 @@ impl Sink {
         if self.batch.len() >= BATCH || self.file.room() <= self.batch.len() as u64 {
             self.flush();
         }
+        let end = &mut self.ends[usize::from(stream == Stream::Stderr)];
+        if end.time != message.time {
+            *end = End::new(stream, &self.attributes, message.time);
+        }
+        self.batch.reserve(BEFORE.len() + message.bytes.len() + 2 + end.text.len());
         self.batch.extend_from_slice(BEFORE);
         escape(&mut self.batch, message.bytes, Dialect::Log);
         if message.complete {
             self.batch.extend_from_slice(b"\\n");
         }
-        self.batch.extend_from_slice(match stream {
-            Stream::Stdout => b"\",\"stream\":\"stdout\"",
-            Stream::Stderr => b"\",\"stream\":\"stderr\"",
-        });
-        self.batch.extend_from_slice(&self.attributes);
-        self.batch.extend_from_slice(b",\"time\":\"");
-        stamp::append(&mut self.batch, message.time);
-        self.batch.extend_from_slice(b"\"}\n");
+        self.batch.extend_from_slice(&end.text);
     }
 
     /// Writes the batch, into a new file if the current one is full.
