@@ -10,6 +10,11 @@ use std::io::IoSliceMut;
 use std::mem::MaybeUninit;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
+/// The record in the first `length` of `bytes`; EBADMSG if there is none.
+pub(crate) fn decode(bytes: &[u8; Record::SIZE], length: usize) -> Result<Record, Errno> {
+    Record::from_bytes(bytes).filter(|_| length == Record::SIZE).ok_or(Errno::BADMSG)
+}
+
 /// The parent's end; records come from it and a byte for each gate goes into it. The child's end is closed by execve.
 #[derive(Debug)]
 pub(crate) struct Channel(OwnedFd);
@@ -60,9 +65,10 @@ impl Channel {
         if received.bytes == 0 {
             return Ok(Message::End);
         }
-        let whole = received.bytes == Record::SIZE && !received.flags.contains(ReturnFlags::CTRUNC);
-        let record = Record::from_bytes(&bytes).filter(|_| whole).ok_or(Errno::BADMSG)?;
-        Ok(Message::Record(record, passed))
+        if received.flags.contains(ReturnFlags::CTRUNC) {
+            return Err(Errno::BADMSG);
+        }
+        Ok(Message::Record(decode(&bytes, received.bytes)?, passed))
     }
 
     /// Opens the gate that the child waits at. A child that is gone is noticed by the next [`Self::receive`].

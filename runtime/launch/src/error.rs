@@ -36,6 +36,9 @@ pub enum LaunchError {
         /// What is missing.
         feature: &'static str,
     },
+    /// Nobody waits behind the socket of a gate.
+    #[error("start container: it does not wait for its start")]
+    NotAtGate,
     /// The process ended without a word, killed from outside or out of memory.
     #[error("start process: it ended with status {status} before the program ran")]
     Lost {
@@ -58,6 +61,7 @@ impl LaunchError {
         match self {
             Self::Step(failure) => failure.class,
             Self::Mismatch { .. } => Class::InvalidArgument,
+            Self::NotAtGate => Class::Conflict,
             Self::OldKernel { .. } => Class::NotImplemented,
             Self::Prepare { .. } | Self::Lost { .. } => Class::Internal,
         }

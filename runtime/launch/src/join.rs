@@ -5,7 +5,7 @@ use crate::prepare::{
     borrow_joins, cgroup_above, clamp, files, joins_above_stdio, pointers, stdio_above, v1, v2,
 };
 use crate::spawn::{self, Created, Explainer, Spawn, check_stdio};
-use crate::{CgroupJoin, Host, LaunchError, Stdio};
+use crate::{CgroupJoin, Extras, Host, LaunchError, Stdio};
 use plan::{CapsPlan, ProcessPlan};
 use rustix::fs::{OFlags, fstat};
 use std::os::fd::{AsFd, OwnedFd};
@@ -32,6 +32,7 @@ pub struct Join {
     joins: Vec<(Namespaces, OwnedFd)>,
     stdio: Stdio,
     cgroup: CgroupJoin,
+    extras: Extras,
 }
 
 impl Join {
@@ -41,6 +42,16 @@ impl Join {
         process: ProcessPlan,
         descriptors: JoinDescriptors,
     ) -> Result<Self, LaunchError> {
+        Self::prepare_with(host, process, descriptors, Extras::default())
+    }
+
+    /// The same with more.
+    pub fn prepare_with(
+        host: &Host,
+        process: ProcessPlan,
+        descriptors: JoinDescriptors,
+        extras: Extras,
+    ) -> Result<Self, LaunchError> {
         let JoinDescriptors { init, namespaces, stdio, cgroup } = descriptors;
         check_stdio(&stdio, &process)?;
         let user = namespaces.contains(Namespaces::USER);
@@ -49,6 +60,7 @@ impl Join {
             joins: joins_above_stdio(vec![(namespaces, init)])?,
             stdio: stdio_above(stdio)?,
             cgroup: cgroup_above(cgroup)?,
+            extras: extras.prepared()?,
             process: Box::new(process),
         })
     }
@@ -56,7 +68,7 @@ impl Join {
     /// Clones the process, which joins the container and waits at the start gate. The caller must have one thread.
     pub fn create(self) -> Result<Created, LaunchError> {
         let made = self.make()?;
-        Ok(Created::new(made, Explainer::Joining(self.process)))
+        Ok(Created::new(made, Explainer::Joining(self.process), self.extras.gate.is_some()))
     }
 
     fn make(&self) -> Result<spawn::Made, LaunchError> {
@@ -64,7 +76,7 @@ impl Join {
         // The process itself must be a child made after setns, or it would not be in the pid namespace.
         let args = CloneArgs { cgroup: v2(&self.cgroup), ..CloneArgs::default() };
         let spawn = Spawn { args, intermediate: true, maps: None };
-        let (channel, theirs) = spawn::channel()?;
+        let (channel, theirs) = spawn::channel(self.extras.lowest())?;
         let job = Job {
             process,
             layout: None,
@@ -78,6 +90,9 @@ impl Join {
             env: &pointers(&process.env),
             waits_for_go: true,
             joined_outside: true,
+            gate: self.extras.borrow_gate(),
+            outlives: self.extras.outlives,
+            preserved: &self.extras.borrow_preserved(),
             becomes_root: self.joins.iter().any(|(which, _)| which.contains(Namespaces::USER)),
         };
         let explain = |record| LaunchError::Step(process.explain(record));

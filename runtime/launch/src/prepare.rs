@@ -3,7 +3,7 @@
 use crate::child::{Job, Layout};
 use crate::host::open_device;
 use crate::spawn::{self, Created, Explainer, Spawn, above_stdio, check_stdio};
-use crate::{CgroupJoin, Descriptors, Host, LaunchError, Rootfs, Source, Stdio};
+use crate::{CgroupJoin, Descriptors, Extras, Host, LaunchError, Rootfs, Source, Stdio};
 use mounts::userns::{self, IdRange};
 use mounts::{Change, Detached, Extent, Propagation};
 use plan::{
@@ -30,12 +30,23 @@ pub struct Launch {
     joins: Vec<(Namespaces, OwnedFd)>,
     stdio: Stdio,
     cgroup: CgroupJoin,
+    extras: Extras,
 }
 
 impl Launch {
     /// Opens and clones all that `plan` needs from outside the container. Capabilities that the caller does not have are
     /// left out; [`Host::missing`] says which.
     pub fn prepare(host: &Host, plan: Plan, descriptors: Descriptors) -> Result<Self, LaunchError> {
+        Self::prepare_with(host, plan, descriptors, Extras::default())
+    }
+
+    /// The same with more.
+    pub fn prepare_with(
+        host: &Host,
+        plan: Plan,
+        descriptors: Descriptors,
+        extras: Extras,
+    ) -> Result<Self, LaunchError> {
         let Descriptors { rootfs, sources, joins, stdio, cgroup } = descriptors;
         check_stdio(&stdio, &plan.process)?;
         check_joins(&plan, &joins)?;
@@ -52,6 +63,7 @@ impl Launch {
             joins: joins_above_stdio(joins)?,
             stdio: stdio_above(stdio)?,
             cgroup: cgroup_above(cgroup)?,
+            extras: extras.prepared()?,
             plan: Box::new(plan),
         })
     }
@@ -59,7 +71,7 @@ impl Launch {
     /// Clones the process, which sets the container up and waits at the start gate. The caller must have one thread.
     pub fn create(self) -> Result<Created, LaunchError> {
         let made = self.make(&self.spawn())?;
-        Ok(Created::new(made, Explainer::First(self.plan)))
+        Ok(Created::new(made, Explainer::First(self.plan), self.extras.gate.is_some()))
     }
 
     fn spawn(&self) -> Spawn<'_> {
@@ -91,7 +103,7 @@ impl Launch {
             cgroup_namespace: self.cgroup_namespace.as_fd(),
             sets_attributes: self.sets_attributes,
         };
-        let (channel, theirs) = spawn::channel()?;
+        let (channel, theirs) = spawn::channel(self.extras.lowest())?;
         let job = Job {
             process: &plan.process,
             layout: Some(&layout),
@@ -106,6 +118,9 @@ impl Launch {
             waits_for_go: spawn.intermediate || spawn.maps.is_some(),
             joined_outside: spawn.intermediate,
             becomes_root: plan.namespaces.separate(Namespaces::USER),
+            gate: self.extras.borrow_gate(),
+            outlives: self.extras.outlives,
+            preserved: &self.extras.borrow_preserved(),
         };
         let explain = |record| LaunchError::Step(plan.explain(record));
         let process = spawn::make(spawn, &job, &channel, &explain)?;

@@ -11,13 +11,15 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use sys::clone::{CloneArgs, Cloned, clone3};
 use sys::limits::{self, Resource};
 
-/// A container in which nothing has run yet, or a process that is about to join one. Dropping it kills the process.
+/// A container in which nothing has run yet, or a process that is about to join one. Dropping it kills the process;
+/// [`Created::start`] and [`Created::leave`] are the ways on.
 #[derive(Debug)]
 pub struct Created {
     process: Option<(i32, OwnedFd)>,
     channel: Channel,
     console: Option<OwnedFd>,
     explainer: Explainer,
+    gated: bool,
 }
 
 /// A process whose program runs, or has run: the caller reaps it by the pidfd.
@@ -70,11 +72,11 @@ pub(crate) struct Spawn<'a> {
 /// A process with the channel to it, and its terminal.
 pub(crate) type Made = ((i32, OwnedFd), Channel, Option<OwnedFd>);
 
-/// The channel to a child, and the child's end of it.
-pub(crate) fn channel() -> Result<(Channel, OwnedFd), LaunchError> {
+/// The channel to a child, and the child's end of it with a number from `lowest` up.
+pub(crate) fn channel(lowest: i32) -> Result<(Channel, OwnedFd), LaunchError> {
     let failed = |errno| LaunchError::new("make", "channel to the process", errno);
     let (channel, theirs) = Channel::pair().map_err(failed)?;
-    Ok((channel, above_stdio(theirs)?))
+    Ok((channel, above(theirs, lowest)?))
 }
 
 /// Makes the process. Its end of the channel must be closed here before [`wait_until_ready`].
@@ -209,8 +211,9 @@ fn end(pidfd: &OwnedFd) {
 }
 
 impl Created {
-    pub(crate) fn new((process, channel, console): Made, explainer: Explainer) -> Self {
-        Self { process: Some(process), channel, console, explainer }
+    pub(crate) fn new(made: Made, explainer: Explainer, gated: bool) -> Self {
+        let (process, channel, console) = made;
+        Self { process: Some(process), channel, console, explainer, gated }
     }
 
     /// The process's number in the caller's pid namespace.
@@ -229,16 +232,33 @@ impl Created {
         self.console.as_ref().map(AsFd::as_fd)
     }
 
-    /// Opens the start gate and waits until the program runs.
-    pub fn start(mut self) -> Result<Running, LaunchError> {
+    /// Leaves the process alone at its gate: from now on it lives without the caller, and [`crate::gate::open`] starts
+    /// it. EINVAL without [`crate::Extras::gate`].
+    pub fn leave(mut self) -> Result<Running, LaunchError> {
+        let failed = |errno| LaunchError::new("leave", "process", errno);
+        if !self.gated {
+            return Err(failed(Errno::INVAL));
+        }
         self.apply_from_outside()?;
+        self.channel.open_gate().map_err(failed)?;
+        Ok(self.given_up())
+    }
+
+    fn given_up(&mut self) -> Running {
+        let (pid, pidfd) = self.process.take().expect("taken by what consumes self");
+        Running { pid, pidfd, console: self.console.take() }
+    }
+
+    /// Opens the start gate and waits until the program runs. EINVAL with [`crate::Extras::gate`].
+    pub fn start(mut self) -> Result<Running, LaunchError> {
         let lost = |errno| LaunchError::new("start", "process", errno);
+        if self.gated {
+            return Err(lost(Errno::INVAL));
+        }
+        self.apply_from_outside()?;
         self.channel.open_gate().map_err(lost)?;
         match self.channel.receive().map_err(lost)? {
-            Message::End => {
-                let (pid, pidfd) = self.process.take().expect("start consumes self");
-                Ok(Running { pid, pidfd, console: self.console.take() })
-            }
+            Message::End => Ok(self.given_up()),
             Message::Record(record, _) => Err(self.explainer.failure(record)),
         }
     }
@@ -302,10 +322,15 @@ pub(crate) fn check_stdio(stdio: &Stdio, process: &ProcessPlan) -> Result<(), La
 
 /// `fd` with a number above the standard streams, so that putting those in place overwrites none of ours.
 pub(crate) fn above_stdio(fd: OwnedFd) -> Result<OwnedFd, LaunchError> {
+    above(fd, 3)
+}
+
+/// `fd` with a number from `lowest` up.
+pub(crate) fn above(fd: OwnedFd, lowest: i32) -> Result<OwnedFd, LaunchError> {
     use std::os::fd::AsRawFd;
-    if fd.as_raw_fd() > 2 {
+    if fd.as_raw_fd() >= lowest {
         return Ok(fd);
     }
-    rustix::io::fcntl_dupfd_cloexec(&fd, 3)
+    rustix::io::fcntl_dupfd_cloexec(&fd, lowest)
         .map_err(|errno| LaunchError::new("duplicate", "descriptor", errno))
 }

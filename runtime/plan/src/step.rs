@@ -100,6 +100,8 @@ steps! {
     Label,
     /// Waiting at the start gate.
     Gate,
+    /// Putting a descriptor of the caller in its place; index counts them.
+    Preserve,
     /// Giving up gaining rights.
     NoNewPrivs,
     /// Loading the system call filter.
@@ -353,6 +355,7 @@ fn plain(step: StepKind) -> &'static str {
         StepKind::MemoryPolicy => "set memory policy",
         StepKind::Affinity => "set CPU affinity",
         StepKind::Gate => "wait for start",
+        StepKind::Preserve => "pass descriptors on",
         StepKind::NoNewPrivs => "set no_new_privs",
         StepKind::Seccomp => "load system call filter",
         StepKind::Bounding => "limit capabilities",

@@ -1,8 +1,7 @@
 //! The two functions that a clone starts with.
 
 use super::report::{At, Step, leave_starter, ready, record, report, wait};
-use super::{FAILED, Job, console, identity, inherited, layout, program};
-use ::core::convert::Infallible;
+use super::{FAILED, Job, console, gate, identity, inherited, layout, program};
 use ::core::prelude::rust_2024::*;
 use ::plan::{Record, StepKind};
 use ::rustix::io::Errno;
@@ -22,8 +21,14 @@ impl Drop for NoUnwinding {
 /// The container's first process, or the process that joins it.
 pub(crate) fn first(job: &Job<'_>) -> ! {
     let _guard = NoUnwinding;
-    let Err(record) = run(job);
-    report(job.channel, record);
+    let passed = set_up(job).and_then(|()| gate::pass(job));
+    match passed {
+        Ok(connection) => {
+            let Err(record) = program::run(job);
+            report(connection.as_ref().map_or(job.channel, AsFd::as_fd), record);
+        }
+        Err(record) => report(job.channel, record),
+    }
     ::sys::process::exit(i32::from(FAILED))
 }
 
@@ -53,7 +58,8 @@ fn make_sibling(job: &Job<'_>, last: &CloneArgs<'_>) -> Step<Record> {
     }
 }
 
-fn run(job: &Job<'_>) -> Step<Infallible> {
+/// Everything before the gate.
+fn set_up(job: &Job<'_>) -> Step<()> {
     if !job.joined_outside {
         leave_starter(job);
     }
@@ -85,9 +91,7 @@ fn run(job: &Job<'_>) -> Step<Infallible> {
     identity::set_up(job)?;
     // Descriptors that the starter got from elsewhere without CLOEXEC end here too (CVE-2024-21626).
     ::sys::fds::set_cloexec_from(3).at(StepKind::CloseDescriptors, 0)?;
-    ready(job, terminal.as_ref().map(AsFd::as_fd))?;
-    wait(job, StepKind::Gate)?;
-    program::run(job)
+    ready(job, terminal.as_ref().map(AsFd::as_fd))
 }
 
 fn become_root() -> Step<()> {

@@ -38,7 +38,8 @@ fn needed<'a>(job: &'a Job<'_>) -> impl Iterator<Item = u32> + 'a {
         mounts.chain([&layout.rootfs, &layout.null, &layout.cgroup_namespace])
     });
     let number = |fd: &BorrowedFd<'_>| fd.as_raw_fd() as u32;
-    job.stdio.iter().flatten().chain([&job.channel]).chain(layout).map(number)
+    let own = job.preserved.iter().chain(&job.gate).chain([&job.channel]);
+    job.stdio.iter().flatten().chain(own).chain(layout).map(number)
 }
 
 /// close_range(2), of 5.9; where it is hidden each number by itself.

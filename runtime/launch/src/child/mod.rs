@@ -11,6 +11,7 @@ mod attributes;
 mod console;
 mod devices;
 mod entry;
+mod gate;
 mod identity;
 mod inherited;
 mod layout;
@@ -59,6 +60,12 @@ pub(crate) struct Job<'a> {
     pub(crate) joined_outside: bool,
     /// Whether it becomes root of another user namespace.
     pub(crate) becomes_root: bool,
+    /// The listening socket at which it waits for a start by another process than the starter.
+    pub(crate) gate: Option<BorrowedFd<'a>>,
+    /// Whether it goes on when its starter ends.
+    pub(crate) outlives: bool,
+    /// What the program gets as descriptors 3, 4, ...; all other numbers that are used are above.
+    pub(crate) preserved: &'a [BorrowedFd<'a>],
 }
 
 /// The container that the first process sets up.

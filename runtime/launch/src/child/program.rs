@@ -9,12 +9,14 @@ use ::rustix::fs::{Access, AtFlags, CWD, FileType, OFlags, ResolveFlags, accessa
 use ::rustix::io::Errno;
 use ::safepath::walk;
 use ::std::ffi::CStr;
+use ::std::os::fd::AsRawFd;
 use ::sys::caps::{self, CapSet, ThreadCaps};
 use ::sys::{ids, process, seccomp, signals};
 
 /// Becomes the program. What fails from here on is reported by write(2) only, since the filter may be loaded.
 pub(super) fn run(job: &Job<'_>) -> Step<Infallible> {
     let plan = job.process;
+    put_preserved(job)?;
     signals::set_mask(signals::SignalSet::EMPTY).at(StepKind::Gate, 1)?;
     // As root first, as runc does: the directory may be root's own. Denied, it is tried again as the user.
     let changed = change_directory(&plan.cwd);
@@ -27,7 +29,9 @@ pub(super) fn run(job: &Job<'_>) -> Step<Infallible> {
     take_rights(job)?;
     // A process without its shim would have nobody to take its output and status: it ends with it. Changing ids clears
     // this, so it comes after; a filter that forbids it is respected.
-    process::set_parent_death_signal(9).ok();
+    if !job.outlives {
+        process::set_parent_death_signal(9).ok();
+    }
     match changed {
         Err(Errno::ACCESS | Errno::PERM) => change_directory(&plan.cwd),
         other => other,
@@ -39,6 +43,21 @@ pub(super) fn run(job: &Job<'_>) -> Step<Infallible> {
         load_filter(job)?;
     }
     execute(job, found)
+}
+
+/// Puts the caller's descriptors to 3, 4, ... without CLOEXEC. What lies there is not used any more: all that is has
+/// higher numbers.
+fn put_preserved(job: &Job<'_>) -> Step<()> {
+    for (index, fd) in job.preserved.iter().enumerate() {
+        // SAFETY: the number is of no descriptor that anything here owns or still uses, and the table is this process's.
+        let ret = unsafe { ::libc::syscall(::libc::SYS_dup3, fd.as_raw_fd(), 3 + index, 0) };
+        if ret < 0 {
+            // SAFETY: the pointer is to this thread's own errno.
+            let errno = Errno::from_raw_os_error(unsafe { *::libc::__errno_location() });
+            return Err(record(StepKind::Preserve, index, errno));
+        }
+    }
+    Ok(())
 }
 
 fn load_filter(job: &Job<'_>) -> Step<()> {

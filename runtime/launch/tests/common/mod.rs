@@ -4,8 +4,8 @@
 #![allow(clippy::allow_attributes, reason = "each test file uses a part")]
 
 use launch::{
-    CgroupJoin, Created, Descriptors, Host, Join, JoinDescriptors, Launch, LaunchError, Rootfs,
-    Running, Source, Stdio, namespaces_of,
+    CgroupJoin, Created, Descriptors, Extras, Host, Join, JoinDescriptors, Launch, LaunchError,
+    Rootfs, Running, Source, Stdio, namespaces_of,
 };
 use plan::{Filter, Given, Plan, ProcessPlan, SourceKind};
 use rustix::fs::{CWD, Mode, OFlags, openat};
@@ -167,9 +167,15 @@ impl Bundle {
     }
 
     /// Creates the container with these streams.
-    pub fn create_with(
+    pub fn create_with(self, stdio: Stdio) -> Result<(Created, tempfile::TempDir), LaunchError> {
+        self.create_extra(stdio, Extras::default())
+    }
+
+    /// Creates the container with more.
+    pub fn create_extra(
         mut self,
         stdio: Stdio,
+        extras: Extras,
     ) -> Result<(Created, tempfile::TempDir), LaunchError> {
         let plan = self.plan();
         let host = Host::open().unwrap();
@@ -180,7 +186,7 @@ impl Bundle {
             stdio,
             cgroup: self.cgroup,
         };
-        let created = Launch::prepare(&host, plan, descriptors)?.create()?;
+        let created = Launch::prepare_with(&host, plan, descriptors, extras)?.create()?;
         Ok((created, self.root))
     }
 
