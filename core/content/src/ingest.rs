@@ -6,7 +6,7 @@ use rustix::fs::{AtFlags, Mode, OFlags};
 use sha2::Digest as _;
 use spec::Digest;
 use std::fs::File;
-use std::io::{self, Write};
+use std::io::{self, Read, Seek, Write};
 
 /// What is known about a blob before its bytes come.
 #[derive(Debug, Clone)]
@@ -26,7 +26,8 @@ impl Expected {
     }
 }
 
-/// A blob that is being written. Dropped without [`Ingest::commit`], it leaves nothing.
+/// A blob that is being written. Dropped without [`Ingest::commit`], it leaves nothing; unless it was begun by
+/// [`Store::resume`], which leaves what was written for the next try.
 ///
 /// As a [`Write`], it fails with an [`io::Error`] that wraps [`Error`]; [`Ingest::write_bytes`] has it as it is.
 #[derive(Debug)]
@@ -38,6 +39,8 @@ pub struct Ingest {
     hash: sha2::Sha256,
     written: u64,
     expected: Expected,
+    /// What was written stays when this is dropped.
+    stays: bool,
 }
 
 impl Ingest {
@@ -52,7 +55,48 @@ impl Ingest {
             rustix::fs::openat(store.ingest_directory(), &*name, flags, Mode::RUSR | Mode::WUSR)
                 .map_err(Error::io("create", store.path(&format!("ingest/{name}"))))?;
         let (hash, file) = (sha2::Sha256::new(), File::from(file));
-        Ok(Self { store: store.clone(), name, file, hash, written: 0, expected })
+        Ok(Self { store: store.clone(), name, file, hash, written: 0, expected, stays: false })
+    }
+
+    pub(crate) fn resume(
+        store: &Store,
+        digest: &Digest,
+        size: u64,
+        begun: &mut dyn FnMut(&File),
+    ) -> Result<Self, Error> {
+        let name = digest.hex().to_owned();
+        let flags = OFlags::CREATE | OFlags::RDWR | OFlags::CLOEXEC | OFlags::NOFOLLOW;
+        let path = || store.path(&format!("ingest/{name}"));
+        let file =
+            rustix::fs::openat(store.ingest_directory(), &*name, flags, Mode::RUSR | Mode::WUSR)
+                .map_err(Error::io("open", path()))?;
+        let mut file = File::from(file);
+        if file.metadata().map_err(Error::io("open", path()))?.len() > size {
+            file.set_len(0).map_err(Error::io("empty", path()))?;
+        }
+        begun(&file);
+        let mut hash = sha2::Sha256::new();
+        let written = hash_all(&mut file, &mut hash).map_err(Error::io("read", path()))?;
+        let expected = Expected { digest: Some(digest.clone()), size: Some(size), limit: size };
+        Ok(Self { store: store.clone(), name, file, hash, written, expected, stays: true })
+    }
+
+    /// Another handle of the file, to read what was written until now by position while more is written.
+    pub fn reader(&self) -> Result<File, Error> {
+        self.file.try_clone().map_err(Error::io("open", self.file_path()))
+    }
+
+    /// Forgets what was written, and begins again.
+    pub fn restart(&mut self) -> Result<(), Error> {
+        self.file.set_len(0).map_err(Error::io("empty", self.file_path()))?;
+        self.file.rewind().map_err(Error::io("empty", self.file_path()))?;
+        (self.hash, self.written) = (sha2::Sha256::new(), 0);
+        Ok(())
+    }
+
+    /// Ends it so that nothing stays.
+    pub fn discard(mut self) {
+        self.stays = false;
     }
 
     /// Bytes written until now.
@@ -89,6 +133,8 @@ impl Ingest {
         let digest = Digest::from_sha256(&self.hash.clone().finalize().into());
         match self.expected.digest.take() {
             Some(expected) if expected != digest => {
+                // Nothing good can be appended to it.
+                self.stays = false;
                 return Err(Error::Digest { expected, found: digest });
             }
             _ => {}
@@ -108,6 +154,20 @@ impl Ingest {
     }
 }
 
+/// Reads a file from its start to its end, where its position stays; its length.
+fn hash_all(file: &mut File, hash: &mut sha2::Sha256) -> io::Result<u64> {
+    let mut buffer = vec![0; 256 << 10];
+    let mut length = 0;
+    loop {
+        let count = file.read(&mut buffer)?;
+        if count == 0 {
+            return Ok(length);
+        }
+        hash.update(&buffer[..count]);
+        length += count as u64;
+    }
+}
+
 impl Write for Ingest {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         match self.write_bytes(bytes) {
@@ -124,7 +184,7 @@ impl Write for Ingest {
 
 impl Drop for Ingest {
     fn drop(&mut self) {
-        if !self.name.is_empty() {
+        if !self.name.is_empty() && !self.stays {
             // What cannot be removed now is removed when the store is opened.
             rustix::fs::unlinkat(self.store.ingest_directory(), &*self.name, AtFlags::empty())
                 .unwrap_or_default();

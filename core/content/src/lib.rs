@@ -9,6 +9,7 @@
 //! ```text
 //! <root>/blobs/sha256/<64 hex>   a blob, 0600, complete, never written again
 //! <root>/ingest/<32 hex>         a blob that is being written; removed when the store is opened
+//! <root>/ingest/<64 hex>         the beginning of the blob of this digest, for a later try to go on with
 //! ```
 //!
 //! A blob gets in by write and hash, check of digest and size, fsync, rename, fsync of the directory. So a blob that
@@ -26,4 +27,4 @@ mod store;
 
 pub use error::Error;
 pub use ingest::{Expected, Ingest};
-pub use store::{Blob, READ_LIMIT, Store};
+pub use store::{Blob, Partial, READ_LIMIT, Store};

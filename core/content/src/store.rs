@@ -24,6 +24,17 @@ pub struct Blob {
     pub size: u64,
 }
 
+/// A part of a blob that an interrupted try has left.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Partial {
+    /// The digest that the whole blob has.
+    pub digest: Digest,
+    /// Bytes that are there.
+    pub size: u64,
+    /// When it was last written: seconds since 1970.
+    pub changed: i64,
+}
+
 /// A content store. Clones are handles of the same one.
 #[derive(Debug, Clone)]
 pub struct Store {
@@ -39,7 +50,7 @@ struct Inner {
 
 impl Store {
     /// Opens the store under `root`, makes its directories if missing, and removes what an earlier process left half
-    /// written.
+    /// written, but what [`Store::resume`] can go on with.
     pub fn open(root: &Path) -> Result<Self, Error> {
         make_directory(CWD, root, root)?;
         let flags = OFlags::DIRECTORY | OFlags::CLOEXEC;
@@ -62,10 +73,52 @@ impl Store {
                     std::io::ErrorKind::IsADirectory,
                 )));
             }
+            if partial_digest(&name).is_some() {
+                continue;
+            }
             rustix::fs::unlinkat(self.ingest_directory(), &*name, AtFlags::empty())
                 .map_err(Error::io("remove", path))?;
         }
         Ok(())
+    }
+
+    /// Begins a blob of a known digest and size where an earlier try, of an earlier process perhaps, has ended:
+    /// [`Ingest::written`] tells how far that was. What is there is read and hashed; before that, `begun` gets the file.
+    /// Only one try for a digest at a time: the caller sees to that.
+    pub fn resume(
+        &self,
+        digest: &Digest,
+        size: u64,
+        begun: &mut dyn FnMut(&File),
+    ) -> Result<Ingest, Error> {
+        Ingest::resume(self, digest, size, begun)
+    }
+
+    /// What [`Store::resume`] can go on with.
+    pub fn partials(&self) -> Result<Vec<Partial>, Error> {
+        let mut found = Vec::new();
+        for (name, _) in entries(self.ingest_directory(), &self.path("ingest"))? {
+            let Some(digest) = partial_digest(&name) else { continue };
+            let flags = AtFlags::SYMLINK_NOFOLLOW;
+            match rustix::fs::statat(self.ingest_directory(), &*name, flags) {
+                Ok(stat) => {
+                    let (size, changed) = (stat.st_size.cast_unsigned(), stat.st_mtime);
+                    found.push(Partial { digest, size, changed });
+                }
+                Err(Errno::NOENT) => {}
+                Err(error) => return Err(Error::io("look up", self.path("ingest"))(error)),
+            }
+        }
+        Ok(found)
+    }
+
+    /// Removes what [`Store::resume`] could have gone on with; false when there is none.
+    pub fn remove_partial(&self, digest: &Digest) -> Result<bool, Error> {
+        match rustix::fs::unlinkat(self.ingest_directory(), digest.hex(), AtFlags::empty()) {
+            Ok(()) => Ok(true),
+            Err(Errno::NOENT) => Ok(false),
+            Err(error) => Err(Error::io("remove", self.path("ingest").join(digest.hex()))(error)),
+        }
     }
 
     /// Begins a blob.
@@ -188,6 +241,11 @@ impl Store {
     fn blob_path(&self, digest: &Digest) -> PathBuf {
         self.path("blobs/sha256").join(digest.hex())
     }
+}
+
+/// The digest that a file in the ingest directory is named by, if it is.
+fn partial_digest(name: &str) -> Option<Digest> {
+    Digest::parse(&format!("sha256:{name}")).ok()
 }
 
 fn make_directory(parent: BorrowedFd<'_>, name: &Path, root: &Path) -> Result<(), Error> {
