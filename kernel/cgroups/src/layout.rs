@@ -87,15 +87,21 @@ impl Layout {
     }
 
     /// Opens the group under which those of all containers are, and makes and prepares it if need be. `path` has one
-    /// or more names, as `docker` or `/pods/team-a`; a leading slash means nothing.
+    /// or more names, as `docker` or `/pods/team-a`, or none for the base itself; a leading slash means nothing.
     pub fn parent(&self, path: &str) -> Result<Parent, CgroupError> {
-        let names: Vec<&str> = path.split('/').filter(|name| !name.is_empty()).collect();
-        if names.is_empty() {
-            return Err(CgroupError::Name(path.chars().take(80).collect()));
-        }
-        names.iter().try_for_each(|name| dir::check_name(name))?;
-        Parent::prepare(self.mode, &self.hierarchies, &names)
+        Parent::prepare(self.mode, &self.hierarchies, &names(path)?)
     }
+
+    /// Opens the same group where it is, and makes nothing. `None`: no hierarchy has it.
+    pub fn existing(&self, path: &str) -> Result<Option<Parent>, CgroupError> {
+        Parent::find(self.mode, &self.hierarchies, &names(path)?)
+    }
+}
+
+fn names(path: &str) -> Result<Vec<&str>, CgroupError> {
+    let names: Vec<&str> = path.split('/').filter(|name| !name.is_empty()).collect();
+    names.iter().try_for_each(|name| dir::check_name(name))?;
+    Ok(names)
 }
 
 fn read_proc(path: &str) -> Result<String, CgroupError> {

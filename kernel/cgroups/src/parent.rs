@@ -83,13 +83,38 @@ impl Parent {
                 }
                 above = Some(group);
             }
-            hierarchies.push((kind.clone(), above.expect("there is at least one name")));
+            let group = match above {
+                Some(group) => group,
+                None => Dir::from_fd(base.duplicate()?, &base.name),
+            };
+            hierarchies.push((kind.clone(), group));
         }
+        Ok(Self::of(mode, hierarchies))
+    }
+
+    /// Opens the group that has the path `names` below each base; hierarchies that do not have it are left out.
+    pub(crate) fn find(
+        mode: Mode,
+        bases: &[(Kind, Dir)],
+        names: &[&str],
+    ) -> Result<Option<Self>, CgroupError> {
+        let mut hierarchies = Vec::with_capacity(bases.len());
+        for (kind, base) in bases {
+            let mut group = Some(Dir::from_fd(base.duplicate()?, &base.name));
+            for name in names {
+                group = group.map(|above| above.open(name)).transpose()?.flatten();
+            }
+            hierarchies.extend(group.map(|group| (kind.clone(), group)));
+        }
+        Ok((!hierarchies.is_empty()).then(|| Self::of(mode, hierarchies)))
+    }
+
+    fn of(mode: Mode, hierarchies: Vec<(Kind, Dir)>) -> Self {
         let unified = hierarchies.iter().find(|(kind, _)| *kind == Kind::V2);
         let delegated = unified.and_then(|(_, dir)| dir.try_read("cgroup.subtree_control").ok());
         let delegated =
             delegated.unwrap_or_default().split_whitespace().map(str::to_owned).collect();
-        Ok(Self { mode, hierarchies, delegated })
+        Self { mode, hierarchies, delegated }
     }
 
     /// The version of the hierarchy in which `controller` is, for groups below this one.
