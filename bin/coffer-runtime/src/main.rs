@@ -1,0 +1,3 @@
+//! `coffer-runtime`: an OCI runtime.
+#![forbid(unsafe_code)]
+fn main() {}

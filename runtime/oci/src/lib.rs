@@ -1,0 +1,2 @@
+//! The commands of an OCI runtime.
+#![forbid(unsafe_code)]
