@@ -21,10 +21,13 @@ pub(crate) struct Dir {
 const DIRECTORY: OFlags =
     OFlags::RDONLY.union(OFlags::DIRECTORY).union(OFlags::NOFOLLOW).union(OFlags::CLOEXEC);
 
-/// Whether `name` is one path component that cannot lead elsewhere, and no file of the kernel's.
+/// Whether `name` is one path component that cannot lead elsewhere, and no file of the kernel's. Service managers escape
+/// with a backslash.
 pub(crate) fn check_name(name: &str) -> Result<(), CgroupError> {
-    let safe =
-        |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'.' | b'-' | b':' | b'@');
+    let safe = |byte: u8| {
+        byte.is_ascii_alphanumeric()
+            || matches!(byte, b'_' | b'.' | b'-' | b':' | b'@' | b'+' | b'\\' | b'=' | b',')
+    };
     let good = (1..=255).contains(&name.len()) && !name.starts_with('.') && name.bytes().all(safe);
     // Names of this form are the kernel's own files.
     if good && !name.starts_with("cgroup.") {
@@ -204,6 +207,30 @@ impl Dir {
         }
     }
 
+    /// The files whose names begin with `prefix`.
+    pub(crate) fn files(&self, prefix: &str) -> Result<Vec<String>, CgroupError> {
+        let error = |errno| CgroupError::Open { group: self.name.clone(), errno };
+        let mut names = Vec::new();
+        for entry in rustix::fs::Dir::read_from(&self.fd).map_err(error)? {
+            let entry = match entry {
+                Ok(entry) => entry,
+                Err(Errno::NOENT | Errno::NODEV) => break,
+                Err(errno) => return Err(error(errno)),
+            };
+            if entry.file_type() == FileType::RegularFile
+                && entry.file_name().to_bytes().starts_with(prefix.as_bytes())
+            {
+                names.push(entry.file_name().to_string_lossy().into_owned());
+            }
+        }
+        Ok(names)
+    }
+
+    /// The same directory once more.
+    pub(crate) fn share(&self) -> Result<Self, CgroupError> {
+        Ok(Self { fd: self.duplicate()?, name: self.name.clone() })
+    }
+
     /// A descriptor of its own of this directory.
     pub(crate) fn duplicate(&self) -> Result<OwnedFd, CgroupError> {
         rustix::io::fcntl_dupfd_cloexec(&self.fd, 3)
@@ -223,7 +250,9 @@ mod tests {
 
     #[test]
     fn only_single_safe_components_are_names() {
-        for good in ["docker", &"a1".repeat(32), "coffer-test_1", "user@1000.service", "a:b"] {
+        for good in
+            ["docker", &"a1".repeat(32), "coffer-test_1", "user@1000.service", "a:b", "a\\x2db+c"]
+        {
             assert!(check_name(good).is_ok(), "{good}");
         }
         for bad in

@@ -28,7 +28,7 @@ pub enum CgroupError {
         /// The file that would be written.
         file: String,
         /// The controller.
-        controller: &'static str,
+        controller: String,
     },
     /// A file of a group cannot be written.
     #[error("write {value:?} to {file} of cgroup {group}")]
@@ -71,6 +71,46 @@ pub enum CgroupError {
         limit: String,
         /// What is used, in bytes.
         usage: u64,
+    },
+    /// The limit of memory, or of memory and swap, is not above what the group uses now, and the resources ask that this
+    /// is looked at (`checkBeforeUpdate`): cgroup v2 would end processes.
+    #[error("set {what} of cgroup {group} to {limit} bytes: {usage} bytes are in use")]
+    WouldEndProcesses {
+        /// `the memory limit` or `the limit of memory and swap`.
+        what: &'static str,
+        /// The group.
+        group: String,
+        /// The limit, in bytes.
+        limit: i64,
+        /// What is used, in bytes.
+        usage: u64,
+    },
+    /// A group that exists already has processes.
+    #[error("create cgroup {group}: it exists and has processes, of which one is {pid}")]
+    Occupied {
+        /// The group.
+        group: String,
+        /// One of the processes.
+        pid: i32,
+    },
+    /// A group that exists already is frozen.
+    #[error("create cgroup {group}: it exists and is frozen")]
+    Frozen {
+        /// The group.
+        group: String,
+    },
+    /// The owner of a group cannot be changed.
+    #[error("give {file} of cgroup {group} to uid {uid}")]
+    Delegate {
+        /// The group.
+        group: String,
+        /// The file, `.` for the directory.
+        file: String,
+        /// The new owner.
+        uid: u32,
+        /// The kernel's answer.
+        #[source]
+        errno: Errno,
     },
     /// A group's directory cannot be made.
     #[error("create cgroup {group}")]
@@ -135,7 +175,10 @@ impl CgroupError {
         match self {
             Self::Name(_) | Self::Limit { .. } => spec::Class::InvalidArgument,
             Self::NoController { .. } => spec::Class::NotImplemented,
-            Self::MemoryInUse { .. } => spec::Class::Conflict,
+            Self::MemoryInUse { .. }
+            | Self::WouldEndProcesses { .. }
+            | Self::Occupied { .. }
+            | Self::Frozen { .. } => spec::Class::Conflict,
             Self::Write { errno: Errno::INVAL | Errno::RANGE, .. } => spec::Class::InvalidArgument,
             Self::Open { errno: Errno::NOENT, .. } => spec::Class::NotFound,
             Self::Create { errno: Errno::EXIST, .. } => spec::Class::Conflict,

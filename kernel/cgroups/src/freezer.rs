@@ -33,10 +33,8 @@ impl Group {
     /// Lets all processes go on; returns when they do.
     pub fn thaw(&self, within: Duration) -> Result<(), CgroupError> {
         let thawed = match self.freezer()? {
-            (dir, true) => {
-                dir.write("freezer.state", "THAWED")?;
-                wait_v1(dir, "THAWED", within)?
-            }
+            // The write lets all go on before it returns; the state is still FROZEN if a group above is.
+            (dir, true) => dir.write("freezer.state", "THAWED").map(|()| true)?,
             (dir, false) => {
                 dir.write("cgroup.freeze", "0")?;
                 wait_v2(dir, "0", within)?
@@ -48,7 +46,7 @@ impl Group {
     /// Whether the group is frozen or on its way there.
     pub fn is_frozen(&self) -> Result<bool, CgroupError> {
         Ok(match self.freezer()? {
-            (dir, true) => dir.read("freezer.state")?.trim() != "THAWED",
+            (dir, true) => dir.read("freezer.self_freezing")?.trim() == "1",
             (dir, false) => dir.read("cgroup.freeze")?.trim() == "1",
         })
     }
@@ -60,7 +58,7 @@ impl Group {
         v1.or_else(|| self.v2().map(|dir| (dir, false))).ok_or_else(|| CgroupError::NoController {
             group: self.path(),
             file: "freezer.state".into(),
-            controller: "freezer",
+            controller: "freezer".into(),
         })
     }
 

@@ -1,17 +1,14 @@
 //! The group of one container.
 
-use crate::devices::{self, Policy};
-use crate::dir::Dir;
+use crate::CgroupError;
+use crate::dir::{self, Dir};
 use crate::layout::{Kind, Mode};
 use crate::parent::Parent;
-use crate::settings::{self, Missing, Setting, Version};
-use crate::{CgroupError, Resources};
+use crate::places::Places;
 use rustix::fs::{AtFlags, OFlags};
 use rustix::io::Errno;
-use spec::oci::DeviceRule;
 use std::os::fd::OwnedFd;
 use std::time::{Duration, Instant};
-use sys::bpf::{self, AttachMode};
 
 /// How a process comes into a group.
 #[derive(Debug)]
@@ -36,14 +33,8 @@ pub struct Group {
     name: String,
     parents: Vec<OwnedFd>,
     parent_name: String,
-    versions: Vec<(&'static str, Version)>,
+    pub(crate) places: Places,
 }
-
-/// The controllers of which a group must know where they are when limits change.
-const KNOWN: [&str; 11] = [
-    "cpuset", "cpu", "memory", "pids", "blkio", "io", "hugetlb", "rdma", "net_cls", "net_prio",
-    "devices",
-];
 
 impl Group {
     pub(crate) fn new(
@@ -52,19 +43,28 @@ impl Group {
         dirs: Vec<(Kind, Dir)>,
     ) -> Result<Self, CgroupError> {
         let parents = parent.hierarchies.iter().map(|(_, dir)| dir.duplicate());
-        let version = |name: &'static str| parent.version(name).map(|version| (name, version));
-        Ok(Self {
-            mode: parent.mode,
+        let above = parent.hierarchies.first().map(|(_, dir)| dir.name.as_str());
+        Ok(Self::of(
+            parent.mode,
+            name,
+            above.unwrap_or_default(),
             dirs,
-            name: name.to_owned(),
-            parents: parents.collect::<Result<_, _>>()?,
-            parent_name: parent
-                .hierarchies
-                .first()
-                .map(|(_, dir)| dir.name.clone())
-                .unwrap_or_default(),
-            versions: KNOWN.into_iter().filter_map(version).collect(),
-        })
+            parents.collect::<Result<_, _>>()?,
+            parent.places.clone(),
+        ))
+    }
+
+    /// A group of open directories; `parents` are those in which it can be removed.
+    pub(crate) fn of(
+        mode: Mode,
+        name: &str,
+        above: &str,
+        dirs: Vec<(Kind, Dir)>,
+        parents: Vec<OwnedFd>,
+        places: Places,
+    ) -> Self {
+        let (name, parent_name) = (name.to_owned(), above.to_owned());
+        Self { mode, dirs, name, parents, parent_name, places }
     }
 
     /// The name, without those of the groups above.
@@ -74,7 +74,11 @@ impl Group {
 
     /// The names from the base down, as `docker/<id>`.
     pub fn path(&self) -> String {
-        format!("{}/{}", self.parent_name, self.name)
+        if self.parent_name.is_empty() {
+            self.name.clone()
+        } else {
+            format!("{}/{}", self.parent_name, self.name)
+        }
     }
 
     pub(crate) fn v1(&self, controller: &str) -> Option<&Dir> {
@@ -100,136 +104,44 @@ impl Group {
         Ok(Join::V1 { tasks: tasks.collect::<Result<_, _>>()?, unified })
     }
 
-    /// Changes the limits of a group that may have processes. Fields that are not set stay as they are. When a write
-    /// fails, those before it hold.
-    pub fn update(&self, resources: &Resources) -> Result<(), CgroupError> {
-        let version = |name: &str| {
-            self.versions.iter().find(|(other, _)| *other == name).map(|(_, version)| *version)
+    /// The group at `path` in this one, to join it: for a process that is to run beside the container's first one, with
+    /// limits of its own. Where `controllers` are named, in their v1 hierarchies only, and in the others this one. It
+    /// must exist; removing it is the affair of who has made it.
+    pub fn below(&self, path: &str, controllers: &[&str]) -> Result<Self, CgroupError> {
+        let names: Vec<&str> = path.split('/').filter(|name| !name.is_empty()).collect();
+        names.iter().try_for_each(|name| dir::check_name(name))?;
+        let missing = |dir: &Dir, name: &str| CgroupError::Open {
+            group: format!("{}/{name}", dir.name),
+            errno: Errno::NOENT,
         };
-        let mut settings = settings::plan(&self.path(), resources, &version)?;
-        if self.mode == Mode::V2 {
-            self.keep_quota(resources, &mut settings)?;
-        }
-        self.apply(&settings)?;
-        self.set_devices(&resources.devices)
-    }
-
-    /// A new period without a quota must not lift the quota, which is in the same file.
-    fn keep_quota(
-        &self,
-        resources: &Resources,
-        settings: &mut [Setting],
-    ) -> Result<(), CgroupError> {
-        let quota = resources.cpu.as_ref().and_then(|cpu| cpu.quota).filter(|quota| *quota != 0);
-        let setting = settings.iter_mut().find(|setting| setting.file == "cpu.max");
-        if let (None, Some(setting), Some(dir)) = (quota, setting, self.v2()) {
-            let current = dir.read("cpu.max")?;
-            let quota = current.split_whitespace().next().unwrap_or("max");
-            setting.value = setting.value.replacen("max", quota, 1);
-        }
-        Ok(())
-    }
-
-    fn dir_of(&self, setting: &Setting) -> Result<&Dir, CgroupError> {
-        let dir = match setting.version {
-            Version::V1 => self.v1(setting.controller),
-            Version::V2 => self.v2(),
-        };
-        dir.ok_or_else(|| CgroupError::NoController {
-            group: self.path(),
-            file: setting.file.clone(),
-            controller: setting.controller,
-        })
-    }
-
-    /// Writes settings. Where two files limit each other (memory with memory and swap; quota, period and burst) the right
-    /// order depends on their present values: what the kernel calls invalid is tried once more after all others.
-    pub(crate) fn apply(&self, settings: &[Setting]) -> Result<(), CgroupError> {
-        let mut again = Vec::new();
-        for setting in settings {
-            match self.apply_one(setting) {
-                Err(CgroupError::Write { errno: Errno::INVAL, .. }) => again.push(setting),
-                other => other?,
+        let mut dirs = Vec::with_capacity(self.dirs.len());
+        for (kind, dir) in &self.dirs {
+            let mut dir = dir.share()?;
+            if controllers.is_empty() || controllers.iter().any(|name| kind.has(name)) {
+                for name in &names {
+                    dir = dir.open(name)?.ok_or_else(|| missing(&dir, name))?;
+                }
             }
+            dirs.push((kind.clone(), dir));
         }
-        again.into_iter().try_for_each(|setting| self.apply_one(setting))
+        if let Some(other) =
+            controllers.iter().find(|name| !self.dirs.iter().any(|(kind, _)| kind.has(name)))
+        {
+            return Err(CgroupError::NoController {
+                group: self.path(),
+                file: path.chars().take(80).collect(),
+                controller: (*other).to_owned(),
+            });
+        }
+        let name = names.last().copied().unwrap_or(&self.name);
+        Ok(Self::of(self.mode, name, &self.path(), dirs, Vec::new(), self.places.clone()))
     }
 
-    fn apply_one(&self, setting: &Setting) -> Result<(), CgroupError> {
-        let dir = self.dir_of(setting)?;
-        let (mut file, mut value) = (&setting.file, &setting.value);
-        let mut result = dir.try_write(file, value);
-        if let (Err(Errno::NOENT), Some((other, text))) = (result, &setting.instead) {
-            (file, value) = (other, text);
-            result = dir.try_write(file, value);
-        }
-        match result {
-            Err(Errno::NOENT | Errno::OPNOTSUPP) if setting.missing == Missing::Skip => Ok(()),
-            Err(Errno::BUSY) if file == "memory.limit_in_bytes" => {
-                let usage = dir.read("memory.usage_in_bytes")?.trim().parse().unwrap_or(0);
-                Err(CgroupError::MemoryInUse { group: self.path(), limit: value.clone(), usage })
-            }
-            Err(errno) => Err(dir.write_error(file, value, errno)),
-            Ok(()) => Ok(()),
-        }
-    }
-
-    /// Sets which devices may be used; without rules everything stays as it is.
-    pub(crate) fn set_devices(&self, rules: &[DeviceRule]) -> Result<(), CgroupError> {
-        if rules.is_empty() {
-            return Ok(());
-        }
-        let rules = devices::check(rules)?;
-        if self.mode == Mode::V2 {
-            let dir = self.v2().ok_or_else(|| self.no_devices())?;
-            return self.attach_devices(dir, &rules);
-        }
-        let dir = self.v1("devices").ok_or_else(|| self.no_devices())?;
-        let current = Policy::parse(&dir.read("devices.list")?);
-        let mut open: Option<(&str, OwnedFd)> = None;
-        for (file, line) in Policy::of(&rules)?.writes(current.as_ref()) {
-            let failed = |errno| dir.write_error(file, &line, errno);
-            let fd = match open.take() {
-                Some((name, fd)) if name == file => fd,
-                _ => dir.open_file(file, OFlags::WRONLY).map_err(failed)?,
-            };
-            rustix::io::retry_on_intr(|| rustix::io::write(&fd, line.as_bytes()))
-                .map_err(failed)?;
-            open = Some((file, fd));
-        }
-        Ok(())
-    }
-
-    fn no_devices(&self) -> CgroupError {
-        CgroupError::NoController {
-            group: self.path(),
-            file: "devices.allow".into(),
-            controller: "devices",
-        }
-    }
-
-    /// Attaches the program for `rules`, in the place of the one that is there, if there is one: at no time is the group
-    /// without any.
-    pub(crate) fn attach_devices(
-        &self,
-        dir: &Dir,
-        rules: &[devices::Rule],
-    ) -> Result<(), CgroupError> {
-        let attach = || {
-            let program = bpf::load_device_program(&crate::program::compile(rules))?;
-            let former = bpf::query_device_programs(dir)?;
-            if let [only] = former[..] {
-                return bpf::replace_device_program(dir, &program, bpf::program_by_id(only)?);
-            }
-            bpf::attach_device_program(dir, &program, AttachMode::Multi)?;
-            former
-                .into_iter()
-                .try_for_each(|id| bpf::detach_device_program(dir, bpf::program_by_id(id)?))
-        };
-        attach().map_err(|source| CgroupError::DeviceProgram {
-            group: self.path(),
-            source: Box::new(source),
-        })
+    /// Moves the process `pid` with all its threads into the group. It waits for the kernel up to 20 ms: what we start
+    /// ourselves is born in its group ([`Self::join`]); this is for what somebody else has started.
+    pub fn add(&self, pid: i32) -> Result<(), CgroupError> {
+        let pid = pid.to_string();
+        self.dirs.iter().try_for_each(|(_, dir)| dir.write("cgroup.procs", &pid))
     }
 
     /// The processes in the group and the groups in it, as this process's pid namespace numbers them.

@@ -8,7 +8,9 @@
 //! In reading order: [`Layout`] (which hierarchies this host has, and where we may make groups), [`Parent`] (the group
 //! above all containers, prepared once), [`Group`] (one container: limits, processes, freezing, killing, statistics,
 //! removal), [`Join`], [`Stats`], [`OomWatch`]. Inside: `settings` turns limits into writes and is pure; [`devices`]
-//! has the rules on devices and the program that cgroup v2 needs for them.
+//! has the rules on devices and the program that cgroup v2 needs for them; `places` knows where a controller is.
+//! [`rdt`] stands beside all this: classes of service for caches and memory bandwidth are no control groups, but are
+//! limited in the same way.
 //!
 //! ```text
 //! v2       <mount>/<base>/docker/<id>
@@ -25,6 +27,7 @@
 
 #![forbid(unsafe_code)]
 
+mod delegate;
 pub mod devices;
 mod dir;
 mod error;
@@ -32,10 +35,13 @@ mod freezer;
 mod group;
 mod kill;
 mod layout;
+mod limits;
 mod mountinfo;
 mod oom;
 mod parent;
+mod places;
 mod program;
+pub mod rdt;
 mod settings;
 mod stats;
 #[cfg(test)]
@@ -47,4 +53,7 @@ pub use layout::{Base, Layout, Mode};
 pub use oom::OomWatch;
 pub use parent::{Features, Parent};
 pub use spec::oci::Resources;
-pub use stats::{CpuStats, IoEntry, MemoryStats, PidsStats, Stats};
+pub use stats::{
+    CpuStats, CpusetStats, HugetlbStats, IoDetails, IoEntry, MemoryPart, MemoryStats, MiscStats,
+    PidsStats, Pressure, RdmaStats, Stall, Stats,
+};

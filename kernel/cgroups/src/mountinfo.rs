@@ -40,6 +40,16 @@ fn parse_mount(line: &str) -> Option<Mounted> {
     Some(Mounted { controllers, root, point: point.into() })
 }
 
+/// Where a file system of this type is first mounted.
+pub(crate) fn first_of_kind(mountinfo: &str, kind: &str) -> Option<PathBuf> {
+    let point = |line: &str| {
+        let (before, after) = line.split_once(" - ")?;
+        let same = after.split(' ').next() == Some(kind);
+        same.then(|| before.split(' ').nth(4).map(unescape)).flatten()
+    };
+    mountinfo.lines().find_map(point).map(PathBuf::from)
+}
+
 /// The super options of a cgroup v1 mount are its controllers and a few words that are not.
 fn is_controller(option: &str) -> bool {
     let other =
@@ -140,6 +150,14 @@ mod tests {
         );
         assert_eq!(found[1].point, PathBuf::from("/sys/fs/cgroup/mem ory"));
         assert_eq!(found[1].root, "/docker/abc");
+    }
+
+    #[test]
+    fn a_file_system_is_found_by_its_type() {
+        let text =
+            format!("{MOUNTINFO}37 31 0:40 / /sys/fs/res\\040ctrl rw - resctrl resctrl rw\n");
+        assert_eq!(first_of_kind(&text, "resctrl"), Some(PathBuf::from("/sys/fs/res ctrl")));
+        assert_eq!(first_of_kind(MOUNTINFO, "resctrl"), None);
     }
 
     #[test]

@@ -3,12 +3,14 @@
 use crate::dir::{self, Dir};
 use crate::group::Group;
 use crate::layout::{Kind, Mode};
+use crate::places::Places;
 use crate::settings;
 use crate::{CgroupError, Resources};
 use rustix::io::Errno;
 
 /// The controllers that are handed down on v2, if the kernel has them.
-const CONTROLLERS: [&str; 7] = ["cpuset", "cpu", "io", "memory", "hugetlb", "pids", "rdma"];
+const CONTROLLERS: [&str; 9] =
+    ["cpuset", "cpu", "io", "memory", "hugetlb", "pids", "rdma", "misc", "dmem"];
 
 /// The group into which a v2 base's own processes move, since a group with controllers for the groups in it may have
 /// no processes itself (cgroup-v2.rst, "no internal process constraint").
@@ -23,8 +25,11 @@ const VACATE_TRIES: u32 = 20;
 pub struct Parent {
     pub(crate) mode: Mode,
     pub(crate) hierarchies: Vec<(Kind, Dir)>,
-    /// The controllers that the groups here have on v2.
-    delegated: Vec<String>,
+    /// The names from the bases down to here.
+    names: Vec<String>,
+    /// What this was prepared from, and is again when it has vanished.
+    bases: Vec<(Kind, Dir)>,
+    pub(crate) places: Places,
 }
 
 /// What groups below a [`Parent`] can limit. Found by looking for the kernel's files.
@@ -69,114 +74,139 @@ impl Parent {
             if hands_down {
                 hand_down(base)?;
             }
-            let mut above: Option<Dir> = None;
+            let mut group = base.share()?;
             for name in names {
-                let group = above.as_ref().unwrap_or(base).create(name, true)?;
+                let below = group.create(name, true)?;
                 if kind.has("cpuset") {
-                    inherit_cpuset(above.as_ref().unwrap_or(base), &group)?;
+                    inherit_cpuset(&group, &below)?;
                     // The kernel itself then gives the groups in it what this one has; where it does not, the same is
                     // done group by group.
-                    group.try_write("cgroup.clone_children", "1").unwrap_or_default();
+                    below.try_write("cgroup.clone_children", "1").unwrap_or_default();
                 }
                 if hands_down {
-                    hand_down(&group)?;
+                    hand_down(&below)?;
                 }
-                above = Some(group);
+                group = below;
             }
-            let group = match above {
-                Some(group) => group,
-                None => Dir::from_fd(base.duplicate()?, &base.name),
-            };
             hierarchies.push((kind.clone(), group));
         }
-        Ok(Self::of(mode, hierarchies))
-    }
-
-    /// Opens the group that has the path `names` below each base; hierarchies that do not have it are left out.
-    pub(crate) fn find(
-        mode: Mode,
-        bases: &[(Kind, Dir)],
-        names: &[&str],
-    ) -> Result<Option<Self>, CgroupError> {
-        let mut hierarchies = Vec::with_capacity(bases.len());
-        for (kind, base) in bases {
-            let mut group = Some(Dir::from_fd(base.duplicate()?, &base.name));
-            for name in names {
-                group = group.map(|above| above.open(name)).transpose()?.flatten();
-            }
-            hierarchies.extend(group.map(|group| (kind.clone(), group)));
-        }
-        Ok((!hierarchies.is_empty()).then(|| Self::of(mode, hierarchies)))
-    }
-
-    fn of(mode: Mode, hierarchies: Vec<(Kind, Dir)>) -> Self {
         let unified = hierarchies.iter().find(|(kind, _)| *kind == Kind::V2);
-        let delegated = unified.and_then(|(_, dir)| dir.try_read("cgroup.subtree_control").ok());
-        let delegated =
-            delegated.unwrap_or_default().split_whitespace().map(str::to_owned).collect();
-        Self { mode, hierarchies, delegated }
+        let handed_down = unified.and_then(|(_, dir)| dir.try_read("cgroup.subtree_control").ok());
+        let kinds = hierarchies.iter().map(|(kind, _)| kind);
+        let places = Places::new(mode == Mode::V2, kinds, &handed_down.unwrap_or_default());
+        let share = |(kind, dir): &(Kind, Dir)| Ok((kind.clone(), dir.share()?));
+        let bases = bases.iter().map(share).collect::<Result<_, CgroupError>>()?;
+        let names = names.iter().map(|name| (*name).to_owned()).collect();
+        Ok(Self { mode, hierarchies, names, bases, places })
     }
 
     /// The version of the hierarchy in which `controller` is, for groups below this one.
     pub(crate) fn version(&self, controller: &str) -> Option<settings::Version> {
-        if self.hierarchies.iter().any(|(kind, _)| kind.has(controller)) {
-            return Some(settings::Version::V1);
-        }
-        // cgroup2 has no controllers of these names: every group can filter devices and be frozen.
-        let always = self.mode == Mode::V2 && matches!(controller, "devices" | "freezer");
-        let delegated = self.delegated.iter().any(|name| name == controller);
-        (always || delegated).then_some(settings::Version::V2)
+        self.places.version(controller)
     }
 
     /// Makes the group `name` and writes all limits. When one cannot be written, nothing remains. A group that exists is
-    /// an error.
+    /// an error. When somebody has removed this parent, it is made anew first.
     pub fn create(&self, name: &str, resources: &Resources) -> Result<Group, CgroupError> {
+        self.or_anew(&|parent| parent.create_here(name, resources))
+    }
+
+    /// As [`Self::create`], but a group that exists is taken as it is if it has no processes and is not frozen: a path
+    /// that a bundle names may have been prepared by somebody else. When a limit cannot be written, a group that was
+    /// there before stays.
+    pub fn create_or_take(&self, name: &str, resources: &Resources) -> Result<Group, CgroupError> {
+        match self.create(name, resources) {
+            Err(CgroupError::Create { errno: Errno::EXIST, .. }) => {}
+            other => return other,
+        }
+        let group = self.or_anew(&|parent| parent.take(name))?;
+        if let Some(pid) = group.pids()?.first() {
+            return Err(CgroupError::Occupied { group: group.path(), pid: *pid });
+        }
+        if group.is_frozen().unwrap_or(false) {
+            return Err(CgroupError::Frozen { group: group.path() });
+        }
+        group.update(resources)?;
+        Ok(group)
+    }
+
+    /// Does something here or, where this directory was removed meanwhile, in a new one of its names: nothing can be made
+    /// in a removed one any more.
+    fn or_anew(
+        &self,
+        make: &dyn Fn(&Self) -> Result<Group, CgroupError>,
+    ) -> Result<Group, CgroupError> {
+        match make(self) {
+            Err(CgroupError::Create { errno: Errno::NOENT | Errno::NODEV, .. })
+                if !self.names.is_empty() =>
+            {
+                let names: Vec<&str> = self.names.iter().map(String::as_str).collect();
+                make(&Self::prepare(self.mode, &self.bases, &names)?)
+            }
+            other => other,
+        }
+    }
+
+    fn create_here(&self, name: &str, resources: &Resources) -> Result<Group, CgroupError> {
         dir::check_name(name)?;
         let settings =
             settings::plan(&self.path_of(name), resources, &|controller| self.version(controller))?;
         let mut made = Vec::with_capacity(self.hierarchies.len());
-        let result = self.create_dirs(name, &mut made).and_then(|()| {
-            let group = Group::new(self, name, std::mem::take(&mut made))?;
-            group.apply(&settings)?;
-            group.set_devices(&resources.devices)?;
-            Ok(group)
-        });
-        if !matches!(&result, Err(CgroupError::Create { errno: Errno::EXIST, .. }) | Ok(_)) {
-            self.undo(name);
+        self.create_dirs(name, &mut made)?;
+        let group = Group::new(self, name, made)?;
+        let limited = group.apply(&settings).and_then(|()| group.set_devices(&resources.devices));
+        if let Err(error) = limited {
+            // The group never had a process, so that this does not fail.
+            for (_, parent) in &self.hierarchies {
+                parent.remove(name).unwrap_or_default();
+            }
+            return Err(error);
         }
-        result
+        Ok(group)
+    }
+
+    /// Opens the group `name` in all hierarchies, and makes it where it is not.
+    fn take(&self, name: &str) -> Result<Group, CgroupError> {
+        let mut dirs = Vec::with_capacity(self.hierarchies.len());
+        for (kind, parent) in &self.hierarchies {
+            let dir = parent.create(name, true)?;
+            if kind.has("cpuset") {
+                inherit_cpuset(parent, &dir)?;
+            }
+            dirs.push((kind.clone(), dir));
+        }
+        Group::new(self, name, dirs)
     }
 
     fn path_of(&self, name: &str) -> String {
         let parent = self.hierarchies.first().map(|(_, dir)| dir.name.as_str());
-        format!("{}/{name}", parent.unwrap_or_default())
+        match parent {
+            None | Some("") => name.to_owned(),
+            Some(parent) => format!("{parent}/{name}"),
+        }
     }
 
     fn create_dirs(&self, name: &str, made: &mut Vec<(Kind, Dir)>) -> Result<(), CgroupError> {
         for (kind, parent) in &self.hierarchies {
-            let group = match parent.create(name, false) {
-                Ok(group) => group,
+            let group = parent.create(name, false).and_then(|group| {
+                if kind.has("cpuset") {
+                    inherit_cpuset(parent, &group)?;
+                }
+                Ok(group)
+            });
+            match group {
+                Ok(group) => made.push((kind.clone(), group)),
                 Err(error) => {
                     // Only what was made here is undone: an existing group is somebody's.
-                    for ((_, above), _) in self.hierarchies.iter().zip(made.iter()) {
+                    let own = usize::from(!matches!(error, CgroupError::Create { .. }));
+                    for (_, above) in self.hierarchies.iter().take(made.len() + own) {
                         above.remove(name).unwrap_or_default();
                     }
                     return Err(error);
                 }
-            };
-            if kind.has("cpuset") {
-                inherit_cpuset(parent, &group)?;
             }
-            made.push((kind.clone(), group));
         }
         Ok(())
-    }
-
-    /// Removes what a failed creation made; the group never had a process, so that this does not fail.
-    fn undo(&self, name: &str) {
-        for (_, parent) in &self.hierarchies {
-            parent.remove(name).unwrap_or_default();
-        }
     }
 
     /// Opens the group `name`; `None` when no hierarchy has it. A group that only some have is opened in those, so that
@@ -244,6 +274,13 @@ impl Parent {
     }
 }
 
+/// Asks for all controllers in the groups of one that belongs to somebody else: what is refused is refused.
+pub(crate) fn ask_down(group: &Dir) {
+    for name in missing_controllers(group).unwrap_or_default() {
+        group.try_write("cgroup.subtree_control", &format!("+{name}")).unwrap_or_default();
+    }
+}
+
 /// Hands the controllers of a v2 group down to the groups in it.
 fn hand_down(group: &Dir) -> Result<(), CgroupError> {
     let wanted = missing_controllers(group)?;
@@ -290,7 +327,7 @@ fn vacate(group: &Dir) -> Result<(), CgroupError> {
 }
 
 /// A v1 `cpuset` begins empty, and nothing can join it until it has processors and memory nodes.
-fn inherit_cpuset(parent: &Dir, group: &Dir) -> Result<(), CgroupError> {
+pub(crate) fn inherit_cpuset(parent: &Dir, group: &Dir) -> Result<(), CgroupError> {
     for file in ["cpuset.cpus", "cpuset.mems"] {
         if group.read(file)?.trim().is_empty() {
             group.write(file, parent.read(file)?.trim())?;

@@ -5,6 +5,7 @@ mod v2;
 
 use crate::CgroupError;
 use spec::oci::{BlockIo, Resources, ThrottleDevice};
+use std::borrow::Cow;
 
 /// The version of the hierarchy in which a controller is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -25,7 +26,7 @@ pub(crate) enum Missing {
 /// One write.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Setting {
-    pub(crate) controller: &'static str,
+    pub(crate) controller: Cow<'static, str>,
     pub(crate) version: Version,
     pub(crate) file: String,
     pub(crate) value: String,
@@ -36,13 +37,13 @@ pub(crate) struct Setting {
 
 impl Setting {
     fn new(
-        controller: &'static str,
+        controller: impl Into<Cow<'static, str>>,
         version: Version,
         file: impl Into<String>,
         value: impl ToString,
     ) -> Self {
         Self {
-            controller,
+            controller: controller.into(),
             version,
             file: file.into(),
             value: value.to_string(),
@@ -85,21 +86,36 @@ pub(crate) fn plan(
                 return Err(CgroupError::NoController {
                     group: group.to_owned(),
                     file: first.file.clone(),
-                    controller,
+                    controller: (*controller).to_owned(),
                 });
             }
             _ => settings.extend(planned),
         }
     }
-    // Marks of packets are left out where the controllers are not mounted, as everybody does: v2 has none.
-    if version("net_cls") == Some(Version::V1) {
-        settings.extend(v1::net_cls(resources));
+    for setting in v1::net_cls(resources).into_iter().chain(v1::net_prio(resources)?) {
+        // v2 has no marks of packets, and nothing takes their place: a bundle that is made for both is not refused.
+        match version(&setting.controller) {
+            Some(_) => settings.push(setting),
+            None if v2_only => {}
+            None => return Err(missing(group, &setting)),
+        }
     }
-    if version("net_prio") == Some(Version::V1) {
-        settings.extend(v1::net_prio(resources)?);
+    for setting in unified(resources, v2_only)? {
+        // What every group has belongs to no controller.
+        if setting.controller != "cgroup" && version(&setting.controller).is_none() {
+            return Err(missing(group, &setting));
+        }
+        settings.push(setting);
     }
-    settings.extend(unified(resources, v2_only)?);
     Ok(settings)
+}
+
+fn missing(group: &str, setting: &Setting) -> CgroupError {
+    CgroupError::NoController {
+        group: group.to_owned(),
+        file: setting.file.clone(),
+        controller: setting.controller.to_string(),
+    }
 }
 
 type Plan = fn(&Resources, Version) -> Result<Vec<Setting>, CgroupError>;
@@ -166,7 +182,12 @@ fn pids(resources: &Resources, version: Version) -> Result<Vec<Setting>, CgroupE
     let Some(limit) = resources.pids.as_ref().and_then(|pids| pids.limit) else {
         return Ok(Vec::new());
     };
-    let value = if limit > 0 { limit.to_string() } else { "max".to_owned() };
+    let value = match limit {
+        ..0 => "max".to_owned(),
+        // The first process is counted when it is made in its group. systemd does not take 0 either.
+        0 => "1".to_owned(),
+        _ => limit.to_string(),
+    };
     Ok(vec![Setting::new("pids", version, "pids.max", value)])
 }
 
@@ -249,6 +270,10 @@ fn device_numbers(major: i64, minor: i64) -> Result<String, CgroupError> {
     }
 }
 
+/// Files that every group of v2 has and that limit it. Those through which processes come, go, stand still and end, and
+/// what decides who may make groups, are not limits.
+const COMMON: [&str; 3] = ["cgroup.max.depth", "cgroup.max.descendants", "cgroup.pressure"];
+
 /// Files of v2 by their names. The administrator's own words: the kernel judges the values.
 fn unified(resources: &Resources, v2_only: bool) -> Result<Vec<Setting>, CgroupError> {
     let mut settings = Vec::new();
@@ -256,29 +281,28 @@ fn unified(resources: &Resources, v2_only: bool) -> Result<Vec<Setting>, CgroupE
         if !v2_only {
             return Err(limit("unified", "needs a host with cgroup v2 only"));
         }
-        let safe = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'_' | b'-');
-        let controller = file.split_once('.').map(|(controller, _)| controller);
-        if file.len() > 64
-            || !file.bytes().all(safe)
-            || controller.is_none_or(|name| name.is_empty() || name == "cgroup")
-        {
+        let short = file.chars().take(40).collect::<String>();
+        if file.contains('/') {
             return Err(limit(
                 "unified",
-                format!(
-                    "{:?} is not a controller's file",
-                    file.chars().take(40).collect::<String>()
-                ),
+                format!("{short:?} is not a file's name: it has a slash"),
             ));
         }
+        let safe = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'_' | b'-');
+        let controller = file.split_once('.').map_or("", |(controller, _)| controller);
+        let forbidden = controller == "cgroup" && !COMMON.contains(&file.as_str());
+        if file.len() > 64 || !file.bytes().all(safe) || controller.is_empty() || forbidden {
+            return Err(limit("unified", format!("{short:?} is not a controller's file")));
+        }
         if value.len() > 4096 {
-            return Err(limit(
-                "unified",
-                format!("{file}: {} bytes, at most 4096 are written", value.len()),
-            ));
+            let cause = format!("{file}: {} bytes, at most 4096 are written", value.len());
+            return Err(limit("unified", cause));
         }
         // One line is one write: files with a line per device take one device at a time.
         settings.extend(
-            value.lines().map(|line| Setting::new("unified", Version::V2, file.clone(), line)),
+            value
+                .lines()
+                .map(|line| Setting::new(controller.to_owned(), Version::V2, file.clone(), line)),
         );
     }
     Ok(settings)

@@ -1,5 +1,6 @@
 //! What a group uses, read at once from all its files.
 
+mod more;
 mod v1;
 mod v2;
 
@@ -7,11 +8,13 @@ use crate::dir::Dir;
 use crate::{CgroupError, Group};
 use std::collections::BTreeMap;
 
-/// What a group uses. A part is `None` where the host does not count it.
+/// What a group uses. A part is `None` or empty where the host does not count it.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Stats {
     /// Processor time.
     pub cpu: Option<CpuStats>,
+    /// Which processors and memory nodes may be used (v1).
+    pub cpuset: Option<CpusetStats>,
     /// Memory.
     pub memory: Option<MemoryStats>,
     /// Tasks.
@@ -20,6 +23,20 @@ pub struct Stats {
     pub io_bytes: Vec<IoEntry>,
     /// Operations of block devices, likewise.
     pub io_operations: Vec<IoEntry>,
+    /// What else the scheduler of block devices counts.
+    pub io_details: IoDetails,
+    /// Waiting for processors (Linux 4.20, v2).
+    pub cpu_pressure: Option<Pressure>,
+    /// Waiting for memory, likewise.
+    pub memory_pressure: Option<Pressure>,
+    /// Waiting for block devices, likewise.
+    pub io_pressure: Option<Pressure>,
+    /// Huge pages by size as `2MB`.
+    pub hugetlb: BTreeMap<String, HugetlbStats>,
+    /// RDMA devices by name.
+    pub rdma: BTreeMap<String, RdmaStats>,
+    /// Resources of the `misc` controller by name (Linux 5.13, v2).
+    pub misc: BTreeMap<String, MiscStats>,
 }
 
 /// Processor time, in nanoseconds.
@@ -33,12 +50,47 @@ pub struct CpuStats {
     pub kernel: u64,
     /// Of each processor; empty on v2, which does not tell.
     pub per_cpu: Vec<u64>,
+    /// Of each processor in the program; empty on v2.
+    pub per_cpu_user: Vec<u64>,
+    /// Of each processor in the kernel; empty on v2.
+    pub per_cpu_kernel: Vec<u64>,
     /// Periods of the quota that have passed.
     pub periods: u64,
     /// Periods in which the quota was used up.
     pub throttled_periods: u64,
     /// Time that was spent waiting for the next period.
     pub throttled: u64,
+    /// Periods in which saved-up time was used (Linux 5.14).
+    pub burst_periods: u64,
+    /// Time above the quota in those.
+    pub burst: u64,
+}
+
+/// The state of a v1 `cpuset`. Flags are 0 or 1.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct CpusetStats {
+    /// Processors.
+    pub cpus: Vec<u16>,
+    /// No other group has these processors.
+    pub cpu_exclusive: u64,
+    /// Memory nodes.
+    pub mems: Vec<u16>,
+    /// Allocations of the kernel stay in the nodes, too.
+    pub mem_hardwall: u64,
+    /// No other group has these nodes.
+    pub mem_exclusive: u64,
+    /// Pages move when the nodes change.
+    pub memory_migrate: u64,
+    /// Page cache is spread over the nodes.
+    pub memory_spread_page: u64,
+    /// Slabs are spread over the nodes.
+    pub memory_spread_slab: u64,
+    /// Rate of direct reclaims, times 1000.
+    pub memory_pressure: u64,
+    /// The scheduler balances over the processors.
+    pub sched_load_balance: u64,
+    /// How far the scheduler looks for idle processors; -1 is the default.
+    pub sched_relax_domain_level: i64,
 }
 
 /// Memory, in bytes.
@@ -54,10 +106,33 @@ pub struct MemoryStats {
     pub failures: u64,
     /// Swap in use; `None` where it is not counted.
     pub swap: Option<u64>,
+    /// Memory and swap together; `None` where swap is not counted. v2 knows neither the maximum nor the failures.
+    pub with_swap: Option<MemoryPart>,
+    /// Swap alone, which only v2 limits.
+    pub swap_alone: Option<MemoryPart>,
+    /// Memory of the kernel (v1).
+    pub kernel: Option<MemoryPart>,
+    /// Buffers of TCP (v1).
+    pub kernel_tcp: Option<MemoryPart>,
+    /// Whether the groups below count here too; always on v2.
+    pub hierarchical: bool,
     /// How many processes were ended because memory was exhausted.
     pub oom_kills: u64,
     /// `memory.stat` as it is.
     pub details: BTreeMap<String, u64>,
+}
+
+/// One kind of memory, in bytes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct MemoryPart {
+    /// In use.
+    pub usage: u64,
+    /// The most that was in use at once.
+    pub max_usage: u64,
+    /// The limit; `None`: there is none.
+    pub limit: Option<u64>,
+    /// How often the limit was met.
+    pub failures: u64,
 }
 
 /// Tasks.
@@ -76,10 +151,90 @@ pub struct IoEntry {
     pub major: u32,
     /// Minor number of the device.
     pub minor: u32,
-    /// `read`, `write`, `discard`; on v1 also `sync`, `async` and `total`.
+    /// `read`, `write`, `discard`; on v1 also `sync`, `async` and `total`; `count` where there is no direction.
     pub operation: String,
     /// Bytes or operations.
     pub value: u64,
+}
+
+/// Tables that only some schedulers of block devices have (BFQ with debugging, CFQ before Linux 5.0; `io.cost` on v2).
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct IoDetails {
+    /// Operations that wait.
+    pub queued: Vec<IoEntry>,
+    /// Nanoseconds between dispatch and completion.
+    pub service_time: Vec<IoEntry>,
+    /// Nanoseconds in queues.
+    pub wait_time: Vec<IoEntry>,
+    /// Operations that were merged into others.
+    pub merged: Vec<IoEntry>,
+    /// Milliseconds of the device.
+    pub time: Vec<IoEntry>,
+    /// Sectors.
+    pub sectors: Vec<IoEntry>,
+    /// Microseconds of the device by the cost model.
+    pub cost_usage: Vec<IoEntry>,
+    /// Microseconds of waiting by the cost model.
+    pub cost_wait: Vec<IoEntry>,
+    /// Microseconds in debt.
+    pub cost_debt: Vec<IoEntry>,
+    /// Microseconds of delay because of debt.
+    pub cost_delay: Vec<IoEntry>,
+}
+
+/// Time lost by waiting (Documentation/accounting/psi.rst).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Pressure {
+    /// At least one task waited.
+    pub some: Stall,
+    /// All tasks waited at once.
+    pub full: Stall,
+}
+
+/// How much time was lost. Shares are in hundredths of a percent.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Stall {
+    /// Share of the last 10 seconds.
+    pub average_10: u32,
+    /// Share of the last minute.
+    pub average_60: u32,
+    /// Share of the last five minutes.
+    pub average_300: u32,
+    /// Microseconds in all.
+    pub total: u64,
+}
+
+/// Huge pages of one size, in bytes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct HugetlbStats {
+    /// In use; reservations where the kernel counts them (Linux 5.7).
+    pub usage: u64,
+    /// The most that was in use at once (v1).
+    pub max_usage: u64,
+    /// How often the limit was met.
+    pub failures: u64,
+}
+
+/// What of an RDMA device is used and may be used; a limit that is `None` is no limit.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct RdmaStats {
+    /// Handles in use.
+    pub handles: u32,
+    /// Objects in use.
+    pub objects: u32,
+    /// At most so many handles.
+    pub handles_limit: Option<u32>,
+    /// At most so many objects.
+    pub objects_limit: Option<u32>,
+}
+
+/// A resource of the `misc` controller.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct MiscStats {
+    /// In use.
+    pub usage: u64,
+    /// How often the limit was met.
+    pub events: u64,
 }
 
 impl Group {
@@ -88,6 +243,7 @@ impl Group {
         let mut stats = Stats::default();
         if let Some(dir) = self.v2().filter(|_| self.mode == crate::Mode::V2) {
             v2::read(dir, &mut stats)?;
+            more::read(&self.places, Some(dir), Some(dir), &mut stats)?;
             return Ok(stats);
         }
         stats.cpu = v1::cpu(self.v1("cpuacct"), self.v1("cpu"))?;
@@ -100,7 +256,13 @@ impl Group {
         if let Some(dir) = self.v1("blkio") {
             stats.io_bytes = v1::io(dir, "io_service_bytes_recursive")?;
             stats.io_operations = v1::io(dir, "io_serviced_recursive")?;
+            stats.io_details = v1::io_details(dir)?;
         }
+        if let Some(dir) = self.v1("cpuset") {
+            stats.cpuset = v1::cpuset(dir)?;
+        }
+        let of = |controller: &str| self.v1(controller).or_else(|| self.v2());
+        more::read(&self.places, of("hugetlb"), of("rdma"), &mut stats)?;
         Ok(stats)
     }
 

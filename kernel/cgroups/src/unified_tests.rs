@@ -4,7 +4,7 @@
 use crate::dir::Dir;
 use crate::layout::Kind;
 use crate::{CgroupError, Group, Join, Layout, Parent, Resources, mountinfo};
-use spec::oci::{Cpu, DeviceRule, Memory, Pids};
+use spec::oci::{Cpu, DeviceRule, HugepageLimit, Memory, Pids};
 use std::io::{BufRead, BufReader, Write};
 use std::os::fd::AsRawFd;
 use std::os::unix::process::ExitStatusExt;
@@ -45,7 +45,7 @@ impl Fake {
 
     /// As the kernel shows controllers that were handed down.
     fn open(&self) -> Group {
-        self.put("docker", "cgroup.subtree_control", "cpuset cpu io memory pids");
+        self.put("docker", "cgroup.subtree_control", "cpuset cpu io memory pids misc");
         layout(self.0.path()).parent("docker").unwrap().open("one").unwrap().unwrap()
     }
 }
@@ -55,11 +55,14 @@ fn controllers_are_handed_down_once_by_every_group_above() {
     let fake = Fake::new(&[]);
     layout(fake.0.path()).parent("/docker").unwrap();
     for group in ["", "docker"] {
-        assert_eq!(fake.get(group, "cgroup.subtree_control"), "+cpuset +cpu +io +memory +pids");
-        fake.put(group, "cgroup.subtree_control", "pids memory io cpu cpuset");
+        assert_eq!(
+            fake.get(group, "cgroup.subtree_control"),
+            "+cpuset +cpu +io +memory +pids +misc"
+        );
+        fake.put(group, "cgroup.subtree_control", "pids memory io cpu cpuset misc");
     }
     layout(fake.0.path()).parent("docker").unwrap();
-    assert_eq!(fake.get("", "cgroup.subtree_control"), "pids memory io cpu cpuset");
+    assert_eq!(fake.get("", "cgroup.subtree_control"), "pids memory io cpu cpuset misc");
 }
 
 #[test]
@@ -157,6 +160,124 @@ fn statistics_are_read_from_the_files_of_v2() {
     };
     assert_eq!(io(stats.io_bytes), three([1, 2, 5]));
     assert_eq!(io(stats.io_operations), three([3, 4, 6]));
+}
+
+#[test]
+fn pressure_misc_and_swap_are_read_from_the_files_of_v2() {
+    let fake = Fake::new(&[
+        ("cpu.stat", "usage_usec 1\nnr_bursts 3\nburst_usec 4\n"),
+        (
+            "cpu.pressure",
+            "some avg10=1.50 avg60=0.25 avg300=0.00 total=17\nfull avg10=0.00 avg60=0.00 avg300=0.01 total=2\n",
+        ),
+        ("memory.current", "100\n"),
+        ("memory.max", "1000\n"),
+        ("memory.swap.current", "30\n"),
+        ("memory.swap.max", "500\n"),
+        ("memory.swap.peak", "40\n"),
+        ("misc.current", "sev 3\nsev_es 0\n"),
+        ("misc.events", "sev.max 2\n"),
+        ("io.stat", "8:0 rbytes=1 cost.usage=9 cost.wait=8 cost.indebt=7 cost.indelay=6\n"),
+    ]);
+    let stats = fake.open().stats().unwrap();
+    let cpu = stats.cpu.unwrap();
+    assert_eq!((cpu.burst_periods, cpu.burst), (3, 4000));
+    let pressure = stats.cpu_pressure.unwrap();
+    let some = pressure.some;
+    assert_eq!((some.average_10, some.average_60, some.average_300, some.total), (150, 25, 0, 17));
+    assert_eq!((pressure.full.average_300, pressure.full.total), (1, 2));
+    assert_eq!(stats.memory_pressure, None);
+    let memory = stats.memory.unwrap();
+    let with_swap = memory.with_swap.unwrap();
+    assert_eq!((with_swap.usage, with_swap.limit), (130, Some(1500)));
+    let alone = memory.swap_alone.unwrap();
+    assert_eq!((alone.usage, alone.max_usage, alone.limit), (30, 40, Some(500)));
+    assert!(memory.hierarchical);
+    assert_eq!(stats.misc["sev"], crate::MiscStats { usage: 3, events: 2 });
+    let details = stats.io_details;
+    let first = |table: Vec<crate::IoEntry>| table[0].value;
+    assert_eq!(first(details.cost_usage), 9);
+    assert_eq!(first(details.cost_debt), 7);
+    assert_eq!(first(details.cost_delay), 6);
+}
+
+#[test]
+fn a_limit_below_the_use_is_refused_only_where_this_is_asked_for() {
+    let fake =
+        Fake::new(&[("memory.max", ""), ("memory.current", "4096\n"), ("memory.swap.max", "")]);
+    let group = fake.open();
+    let update = |limit, swap, check| {
+        let memory =
+            Memory { limit: Some(limit), swap, check_before_update: check, ..Memory::default() };
+        group.update(&Resources { memory: Some(memory), ..Resources::default() })
+    };
+    let error = update(4096, None, Some(true)).unwrap_err();
+    assert_eq!(
+        error.to_string(),
+        "set the memory limit of cgroup docker/one to 4096 bytes: 4096 bytes are in use"
+    );
+    assert_eq!(error.class(), spec::Class::Conflict);
+    assert_eq!(fake.get("docker/one", "memory.max"), "");
+    assert!(
+        update(4000, Some(4090), Some(true))
+            .unwrap_err()
+            .to_string()
+            .starts_with("set the limit of memory and swap of")
+    );
+    for (limit, check) in [(4096, None), (4096, Some(false)), (4097, Some(true)), (-1, Some(true))]
+    {
+        assert!(update(limit, None, check).is_ok(), "{limit} {check:?}");
+    }
+}
+
+#[test]
+fn unified_keys_need_a_controller_that_the_group_has() {
+    let fake = Fake::new(&[("memory.high", ""), ("misc.max", ""), ("cgroup.max.depth", "")]);
+    let group = fake.open();
+    let update = |file: &str, value: &str| {
+        let unified = [(file.to_owned(), value.to_owned())].into();
+        group.update(&Resources { unified, ..Resources::default() })
+    };
+    for (file, value) in [("memory.high", "99"), ("misc.max", "sev 1"), ("cgroup.max.depth", "3")] {
+        update(file, value).unwrap();
+        assert_eq!(fake.get("docker/one", file), value);
+    }
+    let errors = [
+        (
+            "hugetlb.1GB.max",
+            "set hugetlb.1GB.max of cgroup docker/one: the controller hugetlb is not available",
+        ),
+        (
+            "invalid.max",
+            "set invalid.max of cgroup docker/one: the controller invalid is not available",
+        ),
+        ("memory/max", "invalid unified: \"memory/max\" is not a file's name: it has a slash"),
+        ("cgroup.freeze", "invalid unified: \"cgroup.freeze\" is not a controller's file"),
+        ("memory.invalid", "write \"1\" to memory.invalid of cgroup docker/one"),
+    ];
+    for (file, message) in errors {
+        assert_eq!(update(file, "1").unwrap_err().to_string(), message);
+    }
+}
+
+#[test]
+fn a_group_is_given_to_a_user_with_the_files_that_the_kernel_lists_and_no_others() {
+    use std::os::unix::fs::MetadataExt;
+    let fake = Fake::new(&[
+        ("cgroup.procs", ""),
+        ("cgroup.threads", ""),
+        ("memory.max", ""),
+        ("pids.max", ""),
+    ]);
+    fake.open().delegate(7007).unwrap();
+    let owner =
+        |file: &str| std::fs::metadata(fake.0.path().join("docker/one").join(file)).unwrap().uid();
+    for file in [".", "cgroup.procs", "cgroup.threads", "cgroup.subtree_control"] {
+        assert_eq!(owner(file), 7007, "{file}");
+    }
+    for file in ["memory.max", "pids.max", "cgroup.controllers"] {
+        assert_eq!(owner(file), 0, "{file}");
+    }
 }
 
 #[test]
@@ -296,4 +417,46 @@ fn the_kernel_refuses_devices_by_our_program_and_a_new_one_takes_its_place() {
         ["yes", "no", "yes"]
     );
     assert_eq!(sys::bpf::query_device_programs(group.v2().unwrap()).unwrap().len(), 1);
+}
+
+#[test]
+fn the_kernel_limits_huge_pages_and_counts_them() {
+    let Some(real) = Real::new("hugetlb") else { return };
+    let size = ["2MB", "64KB", "32MB"]
+        .into_iter()
+        .find(|size| real.base.join(format!("docker/hugetlb.{size}.max")).exists());
+    let Some(size) = size else { return };
+    let limit = HugepageLimit { page_size: size.to_owned(), limit: 0 };
+    let resources = Resources { hugepage_limits: vec![limit], ..Resources::default() };
+    let group = real.create(&resources);
+    let get = |file: &str| {
+        std::fs::read_to_string(real.base.join(format!("docker/one/hugetlb.{size}.{file}")))
+            .unwrap()
+    };
+    assert_eq!((get("max").trim(), get("rsvd.max").trim()), ("0", "0"));
+    let stats = group.stats().unwrap();
+    assert_eq!(stats.hugetlb[size], crate::HugetlbStats::default());
+    let unknown = HugepageLimit { page_size: "3MB".to_owned(), limit: 1 };
+    let resources = Resources { hugepage_limits: vec![unknown], ..Resources::default() };
+    assert_eq!(
+        group.update(&resources).unwrap_err().to_string(),
+        "write \"1\" to hugetlb.3MB.max of cgroup docker/one"
+    );
+}
+
+#[test]
+fn a_user_who_was_given_a_group_makes_groups_in_it_and_cannot_lift_its_limits() {
+    let Some(real) = Real::new("delegate") else { return };
+    let group = real.create(&Resources::default());
+    group.delegate(7007).unwrap();
+    let path = real.base.join("docker/one");
+    let script = format!(
+        "mkdir {0}/inner && echo made; (echo 1 > {0}/cgroup.freeze) 2>/dev/null || echo kept",
+        path.display()
+    );
+    let mut shell = Command::new("setpriv");
+    shell.args(["--reuid=7007", "--clear-groups", "sh", "-c", &script]);
+    let output = shell.output().unwrap();
+    assert_eq!(String::from_utf8_lossy(&output.stdout), "made\nkept\n");
+    group.delete(SOON).unwrap();
 }

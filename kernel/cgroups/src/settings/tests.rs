@@ -198,3 +198,96 @@ fn a_limit_without_its_controller_is_refused() {
     );
     assert!(plan("docker/x", &Resources::default(), &|_| None).unwrap().is_empty());
 }
+
+#[test]
+fn a_limit_of_no_tasks_leaves_room_for_the_first() {
+    for (asked, written) in [(0, "1"), (-1, "max"), (-7, "max"), (5, "5")] {
+        let pids = Some(Pids { limit: Some(asked) });
+        let resources = Resources { pids, ..Resources::default() };
+        for version in [Version::V1, Version::V2] {
+            assert_eq!(lines(&resources, version), [format!("pids.max = {written}")]);
+        }
+    }
+}
+
+#[test]
+fn marks_of_packets_are_written_on_v1_left_out_on_v2_and_refused_where_v1_lacks_them() {
+    let priority = |name: &str| spec::oci::InterfacePriority { name: name.into(), priority: 7 };
+    let network = spec::oci::Network {
+        class_id: Some(0x0010_0001),
+        priorities: vec![priority("eth0"), priority("lo")],
+    };
+    let resources = Resources { network: Some(network), ..Resources::default() };
+    assert_eq!(
+        lines(&resources, Version::V1),
+        ["net_cls.classid = 1048577", "net_prio.ifpriomap = eth0 7", "net_prio.ifpriomap = lo 7"]
+    );
+    assert!(lines(&resources, Version::V2).is_empty());
+    let lacking = |name: &str| (!name.starts_with("net_")).then_some(Version::V1);
+    assert_eq!(
+        plan("docker/x", &resources, &lacking).unwrap_err().to_string(),
+        "set net_cls.classid of cgroup docker/x: the controller net_cls is not available"
+    );
+}
+
+#[test]
+fn an_idle_group_has_no_share() {
+    let cpu = Cpu { shares: Some(512), idle: Some(1), ..Cpu::default() };
+    let resources = Resources { cpu: Some(cpu), ..Resources::default() };
+    for version in [Version::V1, Version::V2] {
+        assert_eq!(lines(&resources, version), ["cpu.idle = 1"]);
+    }
+}
+
+#[test]
+fn kernel_memory_and_hierarchy_are_asked_for_where_v1_has_them() {
+    let memory = Memory {
+        limit: Some(100),
+        kernel: Some(50),
+        kernel_tcp: Some(-1),
+        use_hierarchy: Some(true),
+        swappiness: Some(0),
+        disable_oom_killer: Some(true),
+        ..Memory::default()
+    };
+    let resources = Resources { memory: Some(memory), ..Resources::default() };
+    assert_eq!(
+        lines(&resources, Version::V1),
+        [
+            "memory.limit_in_bytes = 100",
+            "memory.use_hierarchy = 1",
+            "memory.kmem.limit_in_bytes = 50",
+            "memory.kmem.tcp.limit_in_bytes = -1",
+            "memory.oom_control = 1",
+            "memory.swappiness = 0",
+        ]
+    );
+    assert_eq!(lines(&resources, Version::V2), ["memory.max = 100"]);
+}
+
+#[test]
+fn real_time_is_limited_on_v1_alone() {
+    let cpu = Cpu { realtime_period: Some(1000), realtime_runtime: Some(500), ..Cpu::default() };
+    let resources = Resources { cpu: Some(cpu), ..Resources::default() };
+    assert_eq!(
+        lines(&resources, Version::V1),
+        ["cpu.rt_period_us = 1000", "cpu.rt_runtime_us = 500"]
+    );
+    assert!(lines(&resources, Version::V2).is_empty());
+}
+
+#[test]
+fn leaf_weights_are_those_of_v1() {
+    let device = WeightDevice { major: 8, minor: 0, weight: Some(500), leaf_weight: Some(300) };
+    let io = BlockIo { leaf_weight: Some(10), weight_device: vec![device], ..BlockIo::default() };
+    let resources = Resources { block_io: Some(io), ..Resources::default() };
+    assert_eq!(
+        lines(&resources, Version::V1),
+        [
+            "blkio.leaf_weight = 10",
+            "blkio.weight_device = 8:0 500",
+            "blkio.leaf_weight_device = 8:0 300"
+        ]
+    );
+    assert_eq!(lines(&resources, Version::V2), ["io.bfq.weight = 8:0 500"]);
+}

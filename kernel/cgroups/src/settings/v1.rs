@@ -2,7 +2,7 @@
 
 use super::{Setting, Version, check_word, device_numbers, limit, throttles};
 use crate::CgroupError;
-use spec::oci::{BlockIo, Resources};
+use spec::oci::{BlockIo, Memory, Resources};
 
 const V1: Version = Version::V1;
 
@@ -18,8 +18,10 @@ pub(super) fn cpu(resources: &Resources) -> Result<Vec<Setting>, CgroupError> {
         Some(shares) if shares > 262_144 => {
             return Err(limit("cpu.shares", "the maximum allowed cpu-shares is 262144"));
         }
+        // The kernel refuses shares of a group that only runs when nobody else does.
         shares => {
-            add("cpu.shares", shares.filter(|shares| *shares != 0).map(|shares| shares.to_string()))
+            let shares = shares.filter(|shares| *shares != 0 && cpu.idle != Some(1));
+            add("cpu.shares", shares.map(|shares| shares.to_string()));
         }
     }
     add(
@@ -66,23 +68,40 @@ pub(super) fn memory(resources: &Resources) -> Result<Vec<Setting>, CgroupError>
     settings.extend(
         reservation.map(|size| Setting::new("memory", V1, "memory.soft_limit_in_bytes", size)),
     );
+    settings.extend(kernel_memory(memory));
     if memory.disable_oom_killer == Some(true) {
         settings.push(Setting::new("memory", V1, "memory.oom_control", 1));
     }
-    match memory.swappiness {
-        // -1 of clients for "unset", as an unsigned number.
-        None | Some(u64::MAX) => {}
-        Some(swappiness) if swappiness <= 100 => {
-            settings.push(Setting::new("memory", V1, "memory.swappiness", swappiness));
-        }
-        Some(swappiness) => {
-            return Err(limit(
-                "memory.swappiness",
-                format!("{swappiness} is not between 0 and 100"),
-            ));
-        }
-    }
+    settings.extend(
+        swappiness(memory)?.map(|value| Setting::new("memory", V1, "memory.swappiness", value)),
+    );
     Ok(settings)
+}
+
+/// Kernels from 5.16 take no limit of kernel memory and say so with EOPNOTSUPP; the specification advises against both.
+fn kernel_memory(memory: &Memory) -> impl Iterator<Item = Setting> {
+    let one = |file: &'static str, value: Option<i64>| {
+        let value = value.filter(|value| *value != 0).map(|value| value.max(-1));
+        value.map(|value| Setting::new("memory", V1, file, value).or_skip())
+    };
+    let kernel = one("memory.kmem.limit_in_bytes", memory.kernel);
+    let tcp = one("memory.kmem.tcp.limit_in_bytes", memory.kernel_tcp);
+    // A group without groups in it shares its memory with none of them anyway; kernels from 5.10 always do.
+    let hierarchy = memory.use_hierarchy.filter(|on| *on);
+    let hierarchy =
+        hierarchy.map(|_| Setting::new("memory", V1, "memory.use_hierarchy", 1).or_skip());
+    hierarchy.into_iter().chain(kernel).chain(tcp)
+}
+
+/// The swappiness that is asked for, in the bounds of the specification. -1 of clients means "unset", as an unsigned
+/// number.
+pub(super) fn swappiness(memory: &Memory) -> Result<Option<u64>, CgroupError> {
+    match memory.swappiness.filter(|value| *value != u64::MAX) {
+        Some(value) if value > 100 => {
+            Err(limit("memory.swappiness", format!("{value} is not between 0 and 100")))
+        }
+        other => Ok(other),
+    }
 }
 
 pub(super) fn block_io(io: &BlockIo) -> Result<Vec<Setting>, CgroupError> {

@@ -36,7 +36,8 @@ pub(super) fn cpu(resources: &Resources) -> Result<Vec<Setting>, CgroupError> {
     let mut settings = Vec::new();
     // Linux 5.15.
     settings.extend(cpu.idle.map(|idle| Setting::new("cpu", V2, "cpu.idle", idle)));
-    let shares = cpu.shares.filter(|shares| *shares != 0);
+    // The kernel refuses a weight of a group that only runs when nobody else does.
+    let shares = cpu.shares.filter(|shares| *shares != 0 && cpu.idle != Some(1));
     settings.extend(
         shares.map(|shares| Setting::new("cpu", V2, "cpu.weight", weight_of_shares(shares))),
     );
@@ -59,6 +60,7 @@ pub(super) fn memory(resources: &Resources) -> Result<Vec<Setting>, CgroupError>
     let Some(memory) = &resources.memory else { return Ok(Vec::new()) };
     let set = |value: Option<i64>| value.filter(|value| *value != 0);
     let size = set(memory.limit);
+    super::v1::swappiness(memory)?;
     let mut settings = Vec::new();
     if let Some(swap) = swap_alone(size, set(memory.swap))? {
         let mut setting = Setting::new("memory", V2, "memory.swap.max", &swap);
