@@ -94,10 +94,14 @@ impl Layout {
     }
 
     /// Opens the group under which those of all containers are, and makes and prepares it if need be. `path` has one
-    /// or more names, as `docker` or `/pods/team-a`; a leading slash means nothing.
+    /// or more names, as `docker` or `/pods/team-a`, or none for the base itself; a leading slash means nothing.
     pub fn parent(&self, path: &str) -> Result<Parent, CgroupError> {
-        let names = names(path)?;
-        Parent::prepare(self.mode, &self.hierarchies, &names)
+        Parent::prepare(self.mode, &self.hierarchies, &names(path)?)
+    }
+
+    /// Opens the same group where it is, and makes nothing. `None`: no hierarchy has it.
+    pub fn existing(&self, path: &str) -> Result<Option<Parent>, CgroupError> {
+        Parent::find(self.mode, &self.hierarchies, &names(path)?)
     }
 
     /// Opens the group in which that at `path` is, and makes and prepares it if need be; answers also the name of that at
@@ -192,12 +196,9 @@ fn not_a_path(path: &str) -> CgroupError {
     CgroupError::Name(path.chars().take(80).collect())
 }
 
-/// The names of a path, checked; at least one.
+/// The names of a path, checked.
 fn names(path: &str) -> Result<Vec<&str>, CgroupError> {
     let names: Vec<&str> = path.split('/').filter(|name| !name.is_empty()).collect();
-    if names.is_empty() {
-        return Err(not_a_path(path));
-    }
     names.iter().try_for_each(|name| dir::check_name(name))?;
     Ok(names)
 }

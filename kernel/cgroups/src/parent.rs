@@ -90,6 +90,32 @@ impl Parent {
             }
             hierarchies.push((kind.clone(), group));
         }
+        Self::of(mode, hierarchies, bases, names)
+    }
+
+    /// Opens the group that has the path `names` below each base; hierarchies that do not have it are left out.
+    pub(crate) fn find(
+        mode: Mode,
+        bases: &[(Kind, Dir)],
+        names: &[&str],
+    ) -> Result<Option<Self>, CgroupError> {
+        let mut hierarchies = Vec::with_capacity(bases.len());
+        for (kind, base) in bases {
+            let mut group = Some(base.share()?);
+            for name in names {
+                group = group.map(|above| above.open(name)).transpose()?.flatten();
+            }
+            hierarchies.extend(group.map(|group| (kind.clone(), group)));
+        }
+        (!hierarchies.is_empty()).then(|| Self::of(mode, hierarchies, bases, names)).transpose()
+    }
+
+    fn of(
+        mode: Mode,
+        hierarchies: Vec<(Kind, Dir)>,
+        bases: &[(Kind, Dir)],
+        names: &[&str],
+    ) -> Result<Self, CgroupError> {
         let unified = hierarchies.iter().find(|(kind, _)| *kind == Kind::V2);
         let handed_down = unified.and_then(|(_, dir)| dir.try_read("cgroup.subtree_control").ok());
         let kinds = hierarchies.iter().map(|(kind, _)| kind);

