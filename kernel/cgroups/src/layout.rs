@@ -62,8 +62,18 @@ impl Layout {
 
     /// Finds the hierarchies and opens `base` in each.
     pub fn detect_at(base: Base) -> Result<Self, CgroupError> {
+        let own = if base == Base::Own { read_proc("/proc/self/cgroup")? } else { String::new() };
+        Self::find(base, &own)
+    }
+
+    /// Finds the hierarchies and opens in each the group that `own` says, the content of some `/proc/PID/cgroup`: for
+    /// who comes back to what another process made below its own group.
+    pub fn detect_below(own: &str) -> Result<Self, CgroupError> {
+        Self::find(Base::Own, own)
+    }
+
+    fn find(base: Base, own: &str) -> Result<Self, CgroupError> {
         let mountinfo = read_proc("/proc/self/mountinfo")?;
-        let own = read_proc("/proc/self/cgroup")?;
         let (mut hierarchies, mut bases) = (Vec::new(), Vec::new());
         for mounted in mountinfo::parse_mounts(&mountinfo) {
             if let Some((kind, dir, path)) = open_hierarchy(mounted, &own, base)? {
