@@ -188,7 +188,7 @@ impl Workers {
     }
 
     pub(crate) async fn reconcile_networks(&self, bridges: Vec<String>) -> Result<(), Failure> {
-        self.network.call(network::Request::Reconcile { bridges }, Vec::new()).await.map(|_| ())
+        self.network.call(network::Request::Reconcile { bridges, ports: vec![], addresses: vec![] }, Vec::new()).await.map(|_| ())
     }
 
     pub(crate) async fn create_sandbox(
@@ -196,9 +196,14 @@ impl Workers {
         endpoints: Vec<network::Endpoint>,
         sysctls: Vec<(String, String)>,
     ) -> Result<OwnedFd, Failure> {
-        let request = network::Request::CreateSandbox { endpoints, sysctls };
+        let request = network::Request::CreateSandbox {
+            endpoints,
+            sysctls,
+            ports: vec![],
+            resolver: false,
+        };
         match self.network.call(request, Vec::new()).await? {
-            (network::Reply::Sandbox { netns }, fds) => take(fds, netns),
+            (network::Reply::Sandbox { netns, .. }, fds) => take(fds, netns),
             _ => odd("create sandbox"),
         }
     }

@@ -20,6 +20,7 @@ pub(crate) fn command() -> Command {
         .arg(required("exec-root"))
         .arg(required("policy"))
         .arg(required("ids"))
+        .arg(required("bridge"))
 }
 
 /// Runs the worker until the supervisor ends it.
@@ -31,8 +32,14 @@ pub(crate) fn run(matches: &ArgMatches) -> Result<(), Box<dyn Error>> {
     };
     let (uid, gid) = text("ids").split_once(':').ok_or("--ids must be UID:GID")?;
     let ids = (uid.parse()?, gid.parse()?);
+    let default_bridge = text("bridge").to_owned();
     // Read before the walls are up: afterwards not every worker can reach it.
     let policy = policy::Policy::load(text("policy").as_ref())?;
+    // The default bridge is root's to name, in the same file as the rest.
+    let permitted = links::Permitted {
+        bridges: policy.bridges().iter().cloned().chain([default_bridge]).collect(),
+        parents: policy.network_parents().map(<[String]>::to_vec),
+    };
     let control = control()?;
     let confine = |role| Confinement::of(role, &directories, ids).enter();
     match text("role") {
@@ -43,7 +50,7 @@ pub(crate) fn run(matches: &ArgMatches) -> Result<(), Box<dyn Error>> {
         }
         "network" => {
             confine(Role::Network)?;
-            links::serve(control, PREPARED_NAMESPACES)?;
+            links::serve(control, PREPARED_NAMESPACES, permitted)?;
         }
         _ => {
             confine(Role::Api)?;

@@ -58,6 +58,7 @@ impl DefaultBridge {
             icc: self.icc,
             masquerade: self.masquerade,
             internal: false,
+            ..Bridge::default()
         }
     }
 
@@ -102,7 +103,8 @@ impl DefaultBridge {
     /// The interface as the network worker shall make it.
     pub fn endpoint(&self, plugged: &Plugged) -> Endpoint {
         Endpoint {
-            bridge: self.link.clone(),
+            attachment: messages::network::Attachment::Bridge(self.link.clone()),
+            on_link: vec![],
             interface: INTERFACE.into(),
             mac: plugged.mac,
             addresses: vec![Prefix { address: plugged.address, length: plugged.prefix }],

@@ -218,7 +218,9 @@ impl State {
     fn network(&mut self, request: network::Request, _: Descriptors) -> Answer<network::Request> {
         match request {
             network::Request::CreateSandbox { .. } => {
-                Ok((network::Reply::Sandbox { netns: Fd(0) }, vec![some_file()]))
+                let reply =
+                    network::Reply::Sandbox { netns: Fd(0), ports: Vec::new(), resolver: None };
+                Ok((reply, vec![some_file()]))
             }
             network::Request::HostRoutes => done(network::Reply::Routes(Vec::new())),
             _ => done(network::Reply::Done),
@@ -273,6 +275,7 @@ impl State {
                 done(Reply::Done)
             }
             Ask::OpenInit { .. } => Ok((Reply::Init { pidfd: Fd(0) }, vec![some_file()])),
+            Ask::OpenNetwork { .. } => Ok((Reply::Network { netns: Fd(0) }, vec![some_file()])),
             Ask::Top { .. } => done(Reply::Top { output: "UID PID CMD\nroot 4711 sh\n".into() }),
             Ask::Delete { id, exec } => {
                 self.tasks.retain(|(owner, own), _| *owner != id || exec.is_some() && *own != exec);

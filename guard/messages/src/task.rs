@@ -180,6 +180,12 @@ pub enum Request {
         /// The container.
         id: ContainerId,
     },
+    /// The network namespace of the container's first process, for the network worker, which may not look into other
+    /// processes.
+    OpenNetwork {
+        /// The container.
+        id: ContainerId,
+    },
     /// Memory, cpu, pids and block I/O as the cgroup counts them.
     Statistics {
         /// The container.
@@ -272,6 +278,11 @@ pub enum Reply {
         /// The pidfd.
         pidfd: Fd,
     },
+    /// A network namespace.
+    Network {
+        /// The namespace (`/proc/PID/ns/net`).
+        netns: Fd,
+    },
     /// Process ids.
     Processes(Vec<i32>),
     /// The output of `ps`.
@@ -300,6 +311,7 @@ impl crate::Request for Request {
             Self::Processes { .. } => "list processes",
             Self::Top { .. } => "run ps",
             Self::OpenInit { .. } => "open container",
+            Self::OpenNetwork { .. } => "open network namespace",
             Self::Statistics { .. } => "read statistics",
             Self::Delete { .. } => "delete task",
             Self::List => "list tasks",

@@ -17,6 +17,8 @@
 //! seccomp-unconfined = true
 //! seccomp-profiles = true         # other profiles than the built-in one
 //! shared-propagation = true       # mounts made in a container may appear on the host
+//! bridges = []                    # bridges of the host that networks may use, besides the default one
+//! network-parents = ["ALL"]       # links of the host that macvlan and ipvlan networks may be put over
 //! ```
 //!
 //! Reading order: [`Policy`] (the rules, and [`Policy::load`]), its `check_` methods ([`Policy::check_bind`],
@@ -69,6 +71,8 @@ pub struct Policy {
     seccomp_unconfined: bool,
     seccomp_profiles: bool,
     shared_propagation: bool,
+    bridges: Vec<String>,
+    network_parents: Vec<String>,
     /// The numbers of the nodes in `devices`, looked up when the file was read.
     #[serde(skip)]
     device_numbers: Numbers,
@@ -88,7 +92,22 @@ impl Default for Policy {
             seccomp_unconfined: true,
             seccomp_profiles: true,
             shared_propagation: true,
+            bridges: vec![],
+            network_parents: vec!["ALL".into()],
             device_numbers: Numbers::Any,
         }
+    }
+}
+
+impl Policy {
+    /// Bridges of the host, made by somebody else, that networks may use.
+    pub fn bridges(&self) -> &[String] {
+        &self.bridges
+    }
+
+    /// Links of the host that macvlan and ipvlan networks may be put over; `None` for all.
+    pub fn network_parents(&self) -> Option<&[String]> {
+        let all = self.network_parents.iter().any(|name| name == "ALL");
+        (!all).then_some(self.network_parents.as_slice())
     }
 }

@@ -74,7 +74,11 @@ impl Confinement {
             },
             Role::Network => Self {
                 ids: None,
-                keep: CapSet::EMPTY.with(Cap::NET_ADMIN).with(Cap::SYS_ADMIN),
+                // Published ports below 1024 are held by bound sockets.
+                keep: CapSet::EMPTY
+                    .with(Cap::NET_ADMIN)
+                    .with(Cap::NET_BIND_SERVICE)
+                    .with(Cap::SYS_ADMIN),
                 no_new_privs: true,
                 no_network: false,
                 files: Some(files::network()),

@@ -18,12 +18,16 @@ const CTA_ID: u16 = 12;
 const CTA_FILTER: u16 = 25;
 const CTA_TUPLE_IP: u16 = 1;
 const CTA_TUPLE_PROTO: u16 = 2;
+const CTA_IP_V4_SRC: u16 = 1;
+const CTA_IP_V6_SRC: u16 = 3;
 const CTA_PROTO_NUM: u16 = 1;
 const CTA_PROTO_DST_PORT: u16 = 3;
 const CTA_FILTER_ORIG_FLAGS: u16 = 1;
 const CTA_FILTER_REPLY_FLAGS: u16 = 2;
 /// Compare protocol and destination port of the first packet.
 const FILTER_PROTO_AND_PORT: u32 = 1 << 3 | 1 << 5;
+/// Compare the source address of one direction.
+const FILTER_SOURCE: u32 = 1 << 0;
 
 /// A flow that the kernel remembers.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -57,6 +61,36 @@ impl NetfilterSocket {
         // Before Linux 5.8 the kernel does not know the filter and answers with all.
         let wanted = |flow: &Flow| flow.protocol == protocol && flow.destination_port == port;
         Ok(all.into_iter().filter(wanted).collect())
+    }
+
+    /// The flows that an address began or answers, whatever their protocol. None where the kernel does not track
+    /// connections, or cannot tell of them.
+    pub fn flows_of(&mut self, address: IpAddr) -> Result<Vec<Flow>, NetlinkError> {
+        let mut all = Vec::new();
+        for reply in [false, true] {
+            match self.0.list("flows", dump_of(address, reply), parse) {
+                Err(NetlinkError::Refused {
+                    errno: Errno::INVAL | Errno::OPNOTSUPP, ..
+                }) => {}
+                other => all.extend(other?),
+            }
+        }
+        all.retain(|flow: &Flow| flow.source == address || flow.answered_by == address);
+        Ok(all)
+    }
+
+    /// All flows of a family. None where the kernel does not track connections.
+    pub fn all_flows(&mut self, ipv6: bool) -> Result<Vec<Flow>, NetlinkError> {
+        let mut batch = Batch::new();
+        let m = batch.begin(GET, wire::DUMP, "list", "flows");
+        m.fixed(&[family(ipv6), 0, 0, 0]);
+        m.end();
+        match self.0.list("flows", batch, parse) {
+            Err(NetlinkError::Refused { errno: Errno::INVAL | Errno::OPNOTSUPP, .. }) => {
+                Ok(Vec::new())
+            }
+            other => other,
+        }
     }
 
     /// Forgets flows; one that has ended meanwhile is no error. Their next packets begin them anew.
@@ -93,6 +127,26 @@ fn dump(ipv6: bool, protocol: u8, port: u16) -> Batch {
     m.nest(CTA_FILTER, |filter| {
         filter.put_u32(CTA_FILTER_ORIG_FLAGS, FILTER_PROTO_AND_PORT);
         filter.put_u32(CTA_FILTER_REPLY_FLAGS, 0);
+    });
+    m.end();
+    batch
+}
+
+/// Flows one direction of which comes from this address.
+fn dump_of(address: IpAddr, reply: bool) -> Batch {
+    let mut batch = Batch::new();
+    let m = batch.begin(GET, wire::DUMP, "list", "flows");
+    m.fixed(&[family(address.is_ipv6()), 0, 0, 0]);
+    m.nest(if reply { CTA_TUPLE_REPLY } else { CTA_TUPLE_ORIG }, |tuple| {
+        tuple.nest(CTA_TUPLE_IP, |ip| match address {
+            IpAddr::V4(v4) => ip.put(CTA_IP_V4_SRC, &v4.octets()),
+            IpAddr::V6(v6) => ip.put(CTA_IP_V6_SRC, &v6.octets()),
+        });
+    });
+    m.nest(CTA_FILTER, |filter| {
+        let flags = |of: bool| if of == reply { FILTER_SOURCE } else { 0 };
+        filter.put_u32(CTA_FILTER_ORIG_FLAGS, flags(false));
+        filter.put_u32(CTA_FILTER_REPLY_FLAGS, flags(true));
     });
     m.end();
     batch

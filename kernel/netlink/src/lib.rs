@@ -32,4 +32,4 @@ mod error;
 pub use error::NetlinkError;
 pub use name::{InterfaceName, Mac, NameError};
 pub use namespace::Namespace;
-pub use socket::{Batch, NetfilterSocket, RouteSocket};
+pub use socket::{Batch, NetfilterSocket, RouteSocket, RuleMonitor};

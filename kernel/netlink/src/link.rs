@@ -25,7 +25,11 @@ pub(crate) const IFLA_INFO_KIND: u16 = 1;
 pub(crate) const IFLA_INFO_DATA: u16 = 2;
 pub(crate) const IFLA_INFO_SLAVE_KIND: u16 = 4;
 pub(crate) const IFLA_INFO_SLAVE_DATA: u16 = 5;
+const IFLA_LINK: u16 = 5;
 const VETH_INFO_PEER: u16 = 1;
+const IFLA_MACVLAN_MODE: u16 = 1;
+const IFLA_IPVLAN_MODE: u16 = 1;
+const IFLA_IPVLAN_FLAGS: u16 = 2;
 pub(crate) const IFLA_BRPORT_MODE: u16 = 4;
 pub(crate) const IFLA_BRPORT_ISOLATED: u16 = 33;
 const IFLA_BR_FORWARD_DELAY: u16 = 1;
@@ -67,6 +71,56 @@ pub struct VethSpec<'a> {
     pub peer_mac: Option<Mac>,
     /// The namespace in which the other end is made.
     pub peer_namespace: Option<BorrowedFd<'a>>,
+}
+
+/// How links over one parent forward among each other (MACVLAN_MODE_* of linux/if_link.h).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum MacvlanMode {
+    /// Not at all.
+    Private,
+    /// By the switch behind the parent, which must send frames back.
+    Vepa,
+    /// Directly.
+    Bridge,
+    /// There is one such link only, and it has the parent's address.
+    Passthru,
+}
+
+/// On which layer links over one parent forward (IPVLAN_MODE_* of linux/if_link.h).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum IpvlanMode {
+    /// As a switch.
+    L2,
+    /// As a router.
+    L3,
+    /// As a router whose packets pass the host's packet filter.
+    L3s,
+}
+
+/// What a link over a parent is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum OverlinkKind {
+    /// With a hardware address of its own.
+    Macvlan(MacvlanMode),
+    /// With the parent's hardware address; the flags are IPVLAN_F_PRIVATE 1 and IPVLAN_F_VEPA 2.
+    Ipvlan(IpvlanMode, u16),
+}
+
+/// A link over a parent, to be made in another namespace than the parent's.
+#[derive(Debug, Clone)]
+pub struct OverlinkSpec<'a> {
+    /// Its name there.
+    pub name: &'a InterfaceName,
+    /// The parent, by index.
+    pub parent: u32,
+    /// What it is.
+    pub kind: OverlinkKind,
+    /// Its hardware address; not for an ipvlan.
+    pub mac: Option<Mac>,
+    /// The MTU in bytes; the parent's when not set.
+    pub mtu: Option<u32>,
+    /// The namespace in which it is made.
+    pub namespace: BorrowedFd<'a>,
 }
 
 /// What to change of a link; what is not set stays.
@@ -143,6 +197,51 @@ impl Batch {
             info.put_text(IFLA_INFO_KIND, "veth");
             info.nest(IFLA_INFO_DATA, |data| {
                 data.nest(VETH_INFO_PEER, |peer| veth_peer(peer, spec));
+            });
+        });
+        m.end();
+    }
+
+    /// Makes a macvlan or ipvlan link, down. EOPNOTSUPP where the kernel has no such links, EBUSY when the parent is used
+    /// in another way, EINVAL when the modes of one parent differ.
+    pub fn create_overlink(&mut self, spec: &OverlinkSpec<'_>) {
+        let flags = wire::CREATE | wire::EXCLUSIVE;
+        let kind = match spec.kind {
+            OverlinkKind::Macvlan(_) => "macvlan",
+            OverlinkKind::Ipvlan(..) => "ipvlan",
+        };
+        let m = self.begin(RTM_NEWLINK, flags, "create link", format!("{kind} {}", spec.name));
+        m.fixed(&ifinfomsg(0, 0, 0));
+        m.put_text(IFLA_IFNAME, spec.name.as_str());
+        m.put_u32(IFLA_LINK, spec.parent);
+        m.put_u32(IFLA_NET_NS_FD, spec.namespace.as_raw_fd().cast_unsigned());
+        if let Some(mac) = spec.mac {
+            m.put(IFLA_ADDRESS, &mac.bytes());
+        }
+        if let Some(mtu) = spec.mtu {
+            m.put_u32(IFLA_MTU, mtu);
+        }
+        m.nest(IFLA_LINKINFO, |info| {
+            info.put_text(IFLA_INFO_KIND, kind);
+            info.nest(IFLA_INFO_DATA, |data| match spec.kind {
+                OverlinkKind::Macvlan(mode) => {
+                    let mode = match mode {
+                        MacvlanMode::Private => 1,
+                        MacvlanMode::Vepa => 2,
+                        MacvlanMode::Bridge => 4,
+                        MacvlanMode::Passthru => 8,
+                    };
+                    data.put_u32(IFLA_MACVLAN_MODE, mode);
+                }
+                OverlinkKind::Ipvlan(mode, flags) => {
+                    let mode: u16 = match mode {
+                        IpvlanMode::L2 => 0,
+                        IpvlanMode::L3 => 1,
+                        IpvlanMode::L3s => 2,
+                    };
+                    data.put(IFLA_IPVLAN_MODE, &mode.to_ne_bytes());
+                    data.put(IFLA_IPVLAN_FLAGS, &flags.to_ne_bytes());
+                }
             });
         });
         m.end();

@@ -6,6 +6,7 @@ use crate::{Batch, NetlinkError, RouteSocket};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 const RTM_NEWROUTE: u16 = 24;
+const RTM_DELROUTE: u16 = 25;
 const RTM_GETROUTE: u16 = 26;
 const RTA_DST: u16 = 1;
 const RTA_OIF: u16 = 4;
@@ -13,9 +14,12 @@ const RTA_GATEWAY: u16 = 5;
 const RTA_PRIORITY: u16 = 6;
 const RTA_TABLE: u16 = 15;
 const TABLE_MAIN: u8 = 254;
+const TABLE_LOCAL: u8 = 255;
 const PROTOCOL_BOOT: u8 = 3;
 const SCOPE_UNIVERSE: u8 = 0;
 const SCOPE_LINK: u8 = 253;
+const SCOPE_HOST: u8 = 254;
+const LOCAL: u8 = 2;
 const UNICAST: u8 = 1;
 
 /// One unicast route.
@@ -79,6 +83,43 @@ impl Batch {
         if route.metric > 0 {
             m.put_u32(RTA_PRIORITY, route.metric);
         }
+        m.end();
+    }
+
+    /// Removes a route of the main table. ESRCH when there is none like it.
+    pub fn delete_route(&mut self, route: Route) {
+        let object = match route.prefix {
+            0 => "default".to_owned(),
+            prefix => format!("{}/{prefix}", route.destination),
+        };
+        let m = self.begin(RTM_DELROUTE, 0, "delete route", object);
+        let nowhere = 255; // RT_SCOPE_NOWHERE: whatever its scope is.
+        let kind = family(route.destination);
+        m.fixed(&[kind, route.prefix, 0, 0, TABLE_MAIN, 0, nowhere, UNICAST, 0, 0, 0, 0]);
+        if route.prefix > 0 {
+            m.put(RTA_DST, &octets(route.destination));
+        }
+        if let Some(gateway) = route.gateway {
+            m.put(RTA_GATEWAY, &octets(gateway));
+        }
+        m.put_u32(RTA_OIF, route.link);
+        if route.metric > 0 {
+            m.put_u32(RTA_PRIORITY, route.metric);
+        }
+        m.end();
+    }
+
+    /// Lets packets that arrive on a link, and whose destination was translated back to a local address, be delivered:
+    /// the kernel looks for `::1` on the very link on which the packet came (rt6_need_strict). EEXIST when it is there.
+    pub fn add_local_route(&mut self, address: IpAddr, link: u32, metric: u32) {
+        let flags = wire::CREATE | wire::EXCLUSIVE;
+        let m = self.begin(RTM_NEWROUTE, flags, "add local route", address.to_string());
+        let length = if address.is_ipv4() { 32 } else { 128 };
+        let kind = family(address);
+        m.fixed(&[kind, length, 0, 0, TABLE_LOCAL, PROTOCOL_BOOT, SCOPE_HOST, LOCAL, 0, 0, 0, 0]);
+        m.put(RTA_DST, &octets(address));
+        m.put_u32(RTA_OIF, link);
+        m.put_u32(RTA_PRIORITY, metric);
         m.end();
     }
 }

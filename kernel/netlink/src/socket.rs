@@ -150,6 +150,45 @@ impl NetfilterSocket {
     }
 }
 
+/// Hears of every change of the packet filter in the namespace in which it was opened, whoever made it.
+#[derive(Debug)]
+pub struct RuleMonitor(OwnedFd);
+
+impl RuleMonitor {
+    /// Begins to listen. Needs CAP_NET_ADMIN; EPROTONOSUPPORT where the kernel has no nfnetlink.
+    pub fn open() -> Result<Self, NetlinkError> {
+        /// NFNLGRP_NFTABLES is the seventh group.
+        const GROUP: u32 = 1 << 6;
+        let fd = rustix::net::socket_with(
+            AddressFamily::NETLINK,
+            SocketType::RAW,
+            SocketFlags::CLOEXEC | SocketFlags::NONBLOCK,
+            Some(netlink::NETFILTER),
+        )
+        .map_err(failed("socket"))?;
+        rustix::net::bind(&fd, &SocketAddrNetlink::new(0, GROUP)).map_err(failed("bind"))?;
+        Ok(Self(fd))
+    }
+
+    /// Forgets what was heard so far. That some of it was lost (ENOBUFS) does not matter: whoever listens looks at
+    /// the rules themselves.
+    pub fn drain(&self) {
+        let mut buffer = [0; 4096];
+        loop {
+            match rustix::net::recv(&self.0, &mut buffer[..], RecvFlags::empty()) {
+                Ok(_) | Err(Errno::INTR | Errno::NOBUFS) => {}
+                Err(_) => return,
+            }
+        }
+    }
+}
+
+impl AsFd for RuleMonitor {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.0.as_fd()
+    }
+}
+
 #[derive(Debug)]
 pub(crate) struct Channel {
     fd: OwnedFd,
@@ -260,7 +299,7 @@ impl Channel {
     }
 
     /// `None` when the dump was not consistent.
-    fn list_once<T>(
+    pub(crate) fn list_once<T>(
         &mut self,
         batch: &Batch,
         flags: u16,

@@ -5,9 +5,10 @@
 
 #![expect(clippy::unwrap_used, reason = "a measurement whose preparation fails has failed")]
 
-use bridge::firewall::Published;
 use bridge::pool::NamespacePool;
-use bridge::{Driver, Endpoint, Network, Prefix};
+use bridge::{
+    Attachment, Driver, Endpoint, Network, Permitted, Prefix, SandboxSpec, Wanted,
+};
 use netlink::{InterfaceName, Mac, Namespace};
 use std::net::Ipv4Addr;
 use std::time::{Duration, Instant};
@@ -40,15 +41,9 @@ fn line(times: &[Duration]) -> String {
 }
 
 fn driver(prepared: usize) -> Driver {
-    let driver = Driver::open(NamespacePool::start(prepared).unwrap()).unwrap();
-    let network = Network {
-        link: InterfaceName::parse(LINK).unwrap(),
-        gateways: vec![Prefix::new(Ipv4Addr::new(172, 30, 0, 1).into(), 16).unwrap()],
-        mtu: None,
-        icc: true,
-        masquerade: true,
-        internal: false,
-    };
+    let driver = Driver::open(NamespacePool::start(prepared).unwrap(), Permitted::default()).unwrap();
+    let gateway = Prefix::new(Ipv4Addr::new(172, 30, 0, 1).into(), 16).unwrap();
+    let network = Network::plain(InterfaceName::parse(LINK).unwrap(), vec![gateway]);
     driver.ensure_bridge(&network).unwrap();
     driver.pool().wait_full(Duration::from_secs(10));
     driver
@@ -57,7 +52,8 @@ fn driver(prepared: usize) -> Driver {
 fn endpoint(number: u32) -> Endpoint {
     let address = Ipv4Addr::from_bits(0xac1e_0002 + number);
     Endpoint {
-        bridge: InterfaceName::parse(LINK).unwrap(),
+        attachment: Attachment::Bridge(InterfaceName::parse(LINK).unwrap()),
+        on_link: [false; 2],
         interface: InterfaceName::parse("eth0").unwrap(),
         mac: Mac::from_ipv4(address),
         addresses: vec![Prefix::new(address.into(), 16).unwrap()],
@@ -78,7 +74,12 @@ fn plug(prepared: usize, between: Duration) -> Vec<Duration> {
         .map(|number| {
             let endpoint = endpoint(number);
             let begin = Instant::now();
-            sandboxes.push(driver.create_sandbox(&[endpoint], &sysctls).unwrap());
+            let spec = SandboxSpec {
+                endpoints: &[endpoint],
+                sysctls: &sysctls,
+                ..SandboxSpec::default()
+            };
+            sandboxes.push(driver.create_sandbox(&spec).unwrap());
             let time = begin.elapsed();
             std::thread::sleep(between);
             time
@@ -92,13 +93,12 @@ fn publish() -> Vec<Duration> {
     let driver = driver(0);
     let mut times: Vec<Duration> = (1..=200)
         .map(|host_port| {
-            let port = Published {
-                protocol: 6,
-                host: Ipv4Addr::UNSPECIFIED.into(),
-                host_port,
-                container: Ipv4Addr::new(172, 30, 0, 2).into(),
-                container_port: 80,
-            };
+            let routes = vec![(
+                Some(Ipv4Addr::UNSPECIFIED.into()),
+                Ipv4Addr::new(172, 30, 0, 2).into(),
+            )];
+            let range = Some((20_000 + host_port, 20_000 + host_port));
+            let port = Wanted { protocol: 6, routes, range, container_port: 80 };
             let begin = Instant::now();
             driver.publish(&[port]).unwrap();
             begin.elapsed()

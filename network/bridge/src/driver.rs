@@ -1,19 +1,24 @@
 //! The driver: bridges, and sandboxes plugged into them.
 
 use crate::error::{during, firewall as firewall_failed};
-use crate::firewall::{Firewall, Published};
+use crate::firewall::Firewall;
+use crate::network::GatewayMode;
 use crate::pool::NamespacePool;
+use crate::published::{Opened, Published, Wanted};
+use crate::reserve::Reserved;
 use crate::sandbox::{FIRST, Prepared};
 use crate::veth::{self, Bridge};
-use crate::{BridgeError, Endpoint, Network, Prefix, host};
+use crate::{Attachment, BridgeError, Endpoint, Network, Prefix, Resolver, host, resolver};
 use netlink::address::Address;
 use netlink::link::{BridgeSpec, LinkChange};
 use netlink::link_info::Link;
-use netlink::{Batch, InterfaceName, Mac, Namespace, NetfilterSocket, RouteSocket};
+use netlink::{
+    Batch, InterfaceName, Mac, Namespace, NetfilterSocket, NetlinkError, RouteSocket, RuleMonitor,
+};
 use rustix::io::Errno;
 use std::collections::BTreeMap;
-use std::net::Ipv4Addr;
-use std::os::fd::OwnedFd;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -21,12 +26,50 @@ use std::time::Duration;
 const OPERATIONAL_TRIES: usize = 200;
 const OPERATIONAL_PAUSE: Duration = Duration::from_micros(500);
 
+/// Behind the loopback's own route to `::1`, so that nobody else ever takes ours.
+const LOOPBACK6_METRIC: u32 = 4096;
+
 #[derive(Debug)]
 struct State {
     route: RouteSocket,
     filter: NetfilterSocket,
     firewall: Firewall,
+    reserved: Reserved,
     bridges: BTreeMap<String, Bridge>,
+    permitted: Permitted,
+}
+
+/// What of the host root lets networks use, besides what this engine made.
+#[derive(Debug, Clone, Default)]
+pub struct Permitted {
+    /// Bridges that somebody else made.
+    pub bridges: Vec<String>,
+    /// Links that interfaces may be put over; `None` for all.
+    pub parents: Option<Vec<String>>,
+}
+
+/// What a sandbox shall have.
+#[derive(Debug, Clone, Default)]
+pub struct SandboxSpec<'a> {
+    /// Its interfaces.
+    pub endpoints: &'a [Endpoint],
+    /// Its sysctls, by dotted name.
+    pub sysctls: &'a [(String, String)],
+    /// The ports of the host that lead to it.
+    pub ports: &'a [Wanted],
+    /// Whether it gets sockets for a name server.
+    pub resolver: bool,
+}
+
+/// A sandbox that was made.
+#[derive(Debug)]
+pub struct Sandbox {
+    /// The namespace.
+    pub namespace: OwnedFd,
+    /// What was published.
+    pub published: (Vec<Published>, Vec<Opened>),
+    /// The sockets for a name server.
+    pub resolver: Option<Resolver>,
 }
 
 /// The bridge driver of one network namespace, the host's.
@@ -35,12 +78,14 @@ pub struct Driver {
     state: Mutex<State>,
     pool: NamespacePool,
     host: Namespace,
+    /// None where the kernel has no nftables.
+    monitor: Option<RuleMonitor>,
 }
 
 impl Driver {
     /// The driver of the calling thread's network namespace, with what an earlier one left there. Its pool holds
     /// `prepared` namespaces. Nothing is changed before the first request.
-    pub fn open(pool: NamespacePool) -> Result<Self, BridgeError> {
+    pub fn open(pool: NamespacePool, permitted: Permitted) -> Result<Self, BridgeError> {
         let failed = || during("read", "bridges");
         let mut route = RouteSocket::open().map_err(failed())?;
         let mut filter = NetfilterSocket::open().map_err(firewall_failed)?;
@@ -55,10 +100,28 @@ impl Driver {
             bridges.insert(link.name, bridge);
             networks.push(network);
         }
+        let monitor = RuleMonitor::open().ok();
         let firewall = Firewall::adopt(&mut filter, networks)?;
-        let state = Mutex::new(State { route, filter, firewall, bridges });
+        let reserved = Reserved::adopt(firewall.published());
+        let state = State { route, filter, firewall, reserved, bridges, permitted };
         let host = Namespace::current().map_err(failed())?;
-        Ok(Self { state, pool, host })
+        Ok(Self { state: Mutex::new(state), pool, host, monitor })
+    }
+
+    /// Becomes readable when somebody has changed the packet filter; [`Driver::rules_changed`] is due then.
+    pub fn monitor(&self) -> Option<BorrowedFd<'_>> {
+        self.monitor.as_ref().map(AsFd::as_fd)
+    }
+
+    /// Looks whether the rules are still whole after somebody changed some, and makes them again if not; answers
+    /// whether they were.
+    pub fn rules_changed(&self) -> Result<bool, BridgeError> {
+        if let Some(monitor) = &self.monitor {
+            monitor.drain();
+        }
+        let mut state = self.state();
+        let State { filter, firewall, .. } = &mut *state;
+        firewall.check(filter)
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
@@ -87,8 +150,8 @@ impl Driver {
         &self.pool
     }
 
-    /// Makes a bridge with its rules, or brings one of ours into this form. A bridge that somebody else made is used
-    /// as it is: it gets the addresses that it lacks, and loses nothing.
+    /// Makes a bridge with its rules, or brings one of ours into this form. A bridge that somebody else made is refused
+    /// unless it is permitted; then it is used as it is: it gets the addresses that it lacks, and loses nothing.
     pub fn ensure_bridge(&self, network: &Network) -> Result<(), BridgeError> {
         let mut state = self.state();
         let state = &mut *state;
@@ -100,6 +163,8 @@ impl Driver {
             true => &[false, true],
             false => &[false],
         };
+        let routed = |ipv6: &&bool| network.mode(**ipv6) != GatewayMode::Isolated;
+        let families: Vec<bool> = families.iter().filter(routed).copied().collect();
         // Nobody else relies on forwarding where it is off. The rules come first: nothing is forwarded without them.
         for ipv6 in families.iter().filter(|ipv6| !host::forwards(**ipv6)) {
             state.firewall.drop_others(*ipv6);
@@ -128,31 +193,39 @@ impl Driver {
         state.firewall.remove_networks(&mut state.filter, |link| link == name)
     }
 
-    /// Makes a sandbox with these interfaces and sysctls. It lives as long as the descriptor, or a process in it.
+    /// Makes a sandbox. It lives as long as the descriptor, or a process in it; its ports until they are taken back.
     pub fn create_sandbox(
         &self,
-        endpoints: &[Endpoint],
-        sysctls: &[(String, String)],
-    ) -> Result<OwnedFd, BridgeError> {
+        spec: &SandboxSpec<'_>,
+    ) -> Result<Sandbox, BridgeError> {
         // From the pool before the lock is taken: without a stock it takes a while.
-        let with_pair = endpoints.iter().any(|endpoint| endpoint.interface.as_str() == FIRST);
+        let first = |endpoint: &Endpoint| {
+            endpoint.interface.as_str() == FIRST && endpoint.attachment.bridge().is_some()
+        };
+        let with_pair = spec.endpoints.iter().any(first);
         let mut sandbox = self.pool.take(with_pair).map_err(during("create", "sandbox"))?;
-        for endpoint in endpoints {
+        for endpoint in spec.endpoints {
             self.furnish(&mut sandbox, endpoint)?;
         }
-        sandbox.finish(sysctls)
+        let resolver =
+            spec.resolver.then(|| resolver::open(sandbox.namespace_ref())).transpose()?;
+        let namespace = sandbox.finish(spec.sysctls)?;
+        // Last, for it is what somebody would have to undo.
+        let published = self.publish(spec.ports)?;
+        Ok(Sandbox { namespace, published, resolver })
     }
 
     fn furnish(&self, sandbox: &mut Prepared, endpoint: &Endpoint) -> Result<(), BridgeError> {
-        let Some(pair) = sandbox.take_pair(&endpoint.interface) else {
+        let bridge_name = endpoint.attachment.link().as_str();
+        let pair = match endpoint.attachment.bridge() {
+            Some(_) => sandbox.take_pair(&endpoint.interface),
+            None => None,
+        };
+        let Some(pair) = pair else {
             sandbox.next_interface(endpoint.has_ipv6())?;
-            let namespace = sandbox.namespace();
-            let end = self.with_bridge(endpoint, |route, bridge| {
-                veth::plug_new(route, bridge, endpoint, namespace)
-            })?;
+            let end = self.attach(endpoint, sandbox.namespace())?;
             sandbox.furnish(endpoint)?;
-            self.wait_for(end.as_str());
-            self.wait_for(endpoint.bridge.as_str());
+            self.wait_for_both(endpoint, end.as_ref());
             return Ok(());
         };
         let mtu = self.with_bridge(endpoint, |_, bridge| Ok(bridge.mtu_of(endpoint)))?;
@@ -160,8 +233,41 @@ impl Driver {
         self.with_bridge(endpoint, |route, bridge| {
             veth::plug_waiting(route, &pair.host, bridge, endpoint)
         })?;
-        self.wait_for(endpoint.bridge.as_str());
+        self.wait_for(bridge_name);
         Ok(())
+    }
+
+    /// Makes the interface of an endpoint, down, in the namespace; answers the name of the host's end, if there is one.
+    pub(crate) fn attach(
+        &self,
+        endpoint: &Endpoint,
+        namespace: BorrowedFd<'_>,
+    ) -> Result<Option<InterfaceName>, BridgeError> {
+        match &endpoint.attachment {
+            Attachment::Bridge(_) => self
+                .with_bridge(endpoint, |route, bridge| {
+                    veth::plug_new(route, bridge, endpoint, namespace)
+                })
+                .map(Some),
+            Attachment::Over(parent, kind) => {
+                let mut state = self.state();
+                if let Some(parents) = &state.permitted.parents
+                    && !parents.iter().any(|allowed| allowed == parent.as_str())
+                {
+                    return Err(BridgeError::ParentDenied { link: parent.to_string() });
+                }
+                veth::put_over(&mut state.route, parent, *kind, endpoint, namespace)?;
+                Ok(None)
+            }
+        }
+    }
+
+    /// [`Driver::wait_for`] the host's end of an endpoint, and its bridge.
+    pub(crate) fn wait_for_both(&self, endpoint: &Endpoint, end: Option<&InterfaceName>) {
+        if let Some(end) = end {
+            self.wait_for(end.as_str());
+            self.wait_for(endpoint.attachment.link().as_str());
+        }
     }
 
     /// Waits until a link is operational. The kernel activates the queue of a new link, and of a bridge that gets its
@@ -197,8 +303,14 @@ impl Driver {
     }
 
     /// Removes each bridge of ours that is not in the list, with what is plugged into it, and each rule for another
-    /// bridge. Answers the names of the bridges that were removed.
-    pub fn reconcile(&self, by_right: &[InterfaceName]) -> Result<Vec<String>, BridgeError> {
+    /// bridge; then ports that are not in their lists, and connections of addresses in our networks that are not in
+    /// theirs. Ports that are missing are published again. Answers the names of the bridges that were removed.
+    pub fn reconcile(
+        &self,
+        by_right: &[InterfaceName],
+        (ports, opened): (&[Published], &[Opened]),
+        living: &[IpAddr],
+    ) -> Result<Vec<String>, BridgeError> {
         let mut state = self.state();
         let state = &mut *state;
         let known = |name: &str| by_right.iter().any(|link| link.as_str() == name);
@@ -216,21 +328,54 @@ impl Driver {
         state.delete_links(&gone)?;
         state.bridges.retain(|name, _| known(name));
         state.firewall.remove_networks(&mut state.filter, |link| !known(link))?;
+        state.reconcile_ports(ports, opened)?;
+        if state.firewall.networks().next().is_some() {
+            state.firewall.forget_strays(&mut state.filter, living)?;
+        }
         Ok(strays.into_iter().map(|link| link.name).collect())
     }
 
     /// Publishes ports of the host, all or none.
-    pub fn publish(&self, ports: &[Published]) -> Result<(), BridgeError> {
+    pub fn publish(
+        &self,
+        wanted: &[Wanted],
+    ) -> Result<(Vec<Published>, Vec<Opened>), BridgeError> {
+        if wanted.is_empty() {
+            return Ok(Default::default());
+        }
         let mut state = self.state();
-        let State { filter, firewall, .. } = &mut *state;
-        firewall.publish(filter, ports)
+        let State { filter, firewall, reserved, .. } = &mut *state;
+        for (_, container) in wanted.iter().flat_map(|one| &one.routes) {
+            let mut subnets = firewall.networks().flat_map(Network::subnets);
+            if !subnets.any(|subnet| subnet.contains(*container)) {
+                return Err(BridgeError::NotOurs { address: *container });
+            }
+        }
+        let chosen = reserved.choose(wanted)?;
+        firewall.publish(filter, &chosen.published, &chosen.opened)?;
+        let opened = chosen.opened.clone();
+        Ok((reserved.keep(chosen), opened))
     }
 
-    /// Takes published ports back; those that are not published are no error.
-    pub fn unpublish(&self, ports: &[Published]) -> Result<(), BridgeError> {
+    /// Takes published ports back, and forgets the connections of addresses that are nobody's any more. Ports that are
+    /// not published are no error.
+    pub fn release(
+        &self,
+        ports: &[Published],
+        opened: &[Opened],
+        addresses: &[IpAddr],
+    ) -> Result<(), BridgeError> {
         let mut state = self.state();
-        let State { filter, firewall, .. } = &mut *state;
-        firewall.unpublish(filter, ports)
+        let State { filter, firewall, reserved, .. } = &mut *state;
+        firewall.unpublish(filter, ports, opened)?;
+        reserved.release(ports);
+        firewall.forget_addresses(filter, addresses)
+    }
+
+    /// Opens sockets for a name server in a sandbox, instead of those that it had.
+    pub fn open_resolver(&self, sandbox: &Namespace) -> Result<Resolver, BridgeError> {
+        self.refuse_host(sandbox, "name server")?;
+        resolver::open(sandbox)
     }
 
     /// The ports that are published now.
@@ -261,6 +406,9 @@ impl State {
             }
             Some(link) => {
                 let is_ours = ours(&link).is_some();
+                if !is_ours && !self.permitted.bridges.iter().any(|allowed| allowed == name) {
+                    return Err(BridgeError::Foreign { link: name.to_owned() });
+                }
                 (link, is_ours)
             }
         };
@@ -281,7 +429,43 @@ impl State {
             batch.set_route_localnet(link.index, name, true);
         }
         self.route.run(batch).map_err(failed())?;
+        if network.gateways.iter().any(|prefix| prefix.address().is_ipv6()) {
+            self.deliver_to_loopback6(&link).map_err(failed())?;
+        }
         Ok(link)
+    }
+
+    /// The answers to what was sent to `::1` and translated come in by the bridge; the kernel asks for a route to `::1`
+    /// by that very link. What comes from the wire to `::1` is thrown away before (ipv6_rcv).
+    fn deliver_to_loopback6(&mut self, link: &Link) -> Result<(), NetlinkError> {
+        let mut batch = Batch::new();
+        batch.add_local_route(Ipv6Addr::LOCALHOST.into(), link.index, LOOPBACK6_METRIC);
+        batch.tolerate(Errno::EXIST);
+        self.route.run(batch)
+    }
+
+    /// Takes back what nobody has a right to, and publishes again what is missing.
+    fn reconcile_ports(
+        &mut self,
+        ports: &[Published],
+        opened: &[Opened],
+    ) -> Result<(), BridgeError> {
+        let Self { filter, firewall, reserved, .. } = self;
+        let strays: Vec<Published> =
+            firewall.published().filter(|port| !ports.contains(port)).copied().collect();
+        let closed: Vec<Opened> =
+            firewall.opened().filter(|port| !opened.contains(port)).copied().collect();
+        firewall.unpublish(filter, &strays, &closed)?;
+        reserved.release(&strays);
+        let missing = |port: &&Published| !firewall.published().any(|known| known == *port);
+        let missing: Vec<Published> = ports.iter().filter(missing).copied().collect();
+        let shut = |port: &&Opened| !firewall.opened().any(|known| known == *port);
+        let shut: Vec<Opened> = opened.iter().filter(shut).copied().collect();
+        firewall.publish(filter, &missing, &shut)?;
+        for port in &missing {
+            reserved.take_back(port);
+        }
+        Ok(())
     }
 
     /// Refuses a network in which the host itself lives, or the routers that it uses: the bridge would take their
@@ -357,7 +541,7 @@ impl State {
 
     /// The bridge of an endpoint.
     fn bridge_of(&self, endpoint: &Endpoint) -> Result<Bridge, BridgeError> {
-        let link = endpoint.bridge.as_str();
+        let link = endpoint.attachment.link().as_str();
         let unknown = || BridgeError::UnknownBridge { link: link.to_owned() };
         self.bridges.get(link).cloned().ok_or_else(unknown)
     }

@@ -46,6 +46,41 @@ pub enum BridgeError {
         /// The name.
         link: String,
     },
+    /// A bridge that somebody else made, which root has not named.
+    #[error(
+        "create bridge {link}: it exists and is not of this engine; name it in `bridges` of the policy to use it"
+    )]
+    Foreign {
+        /// The name.
+        link: String,
+    },
+    /// A link of the host that root keeps from networks.
+    #[error("make an interface over {link}: the policy does not allow it")]
+    ParentDenied {
+        /// The name.
+        link: String,
+    },
+    /// The parent of a network is not there.
+    #[error("make an interface over {link}: no such link")]
+    NoParent {
+        /// The name.
+        link: String,
+    },
+    /// The kernel has no links of a kind.
+    #[error("this kernel has no {kind} links")]
+    NoSuchKind {
+        /// The kind.
+        kind: &'static str,
+        /// What the kernel said.
+        #[source]
+        source: NetlinkError,
+    },
+    /// A port is to lead to an address that is in no network of ours.
+    #[error("publish port to {address}: it is in no network of this engine")]
+    NotOurs {
+        /// The address.
+        address: IpAddr,
+    },
     /// The bridge still has ports.
     #[error("remove bridge {link}: {ports} interfaces are plugged into it")]
     InUse {
@@ -91,10 +126,21 @@ pub enum BridgeError {
         object: String,
     },
     /// The host port is published already.
-    #[error("publish port {port}: already allocated")]
+    #[error("Bind for {port} failed: port is already allocated")]
     Published {
-        /// Address, port and protocol.
+        /// Address and port.
         port: String,
+    },
+    /// The host port cannot be had: another process has it, or the host has no such address.
+    #[error("failed to bind host port {address}/{protocol}")]
+    Bind {
+        /// Address and port.
+        address: String,
+        /// The protocol.
+        protocol: &'static str,
+        /// Why.
+        #[source]
+        source: std::io::Error,
     },
 }
 
@@ -105,10 +151,15 @@ impl BridgeError {
             Self::NotABridge { .. } | Self::InUse { .. } | Self::Published { .. } => {
                 Class::Conflict
             }
-            Self::UnknownBridge { .. } => Class::NotFound,
-            Self::NoNftables(_) => Class::NotImplemented,
+            Self::UnknownBridge { .. } | Self::NoParent { .. } => Class::NotFound,
+            Self::NoNftables(_) | Self::NoSuchKind { .. } => Class::NotImplemented,
             Self::NotNetworkSysctl { .. } | Self::NotAnEndpoint { .. } => Class::InvalidArgument,
-            Self::HostNamespace { .. } | Self::OverlapsHost { .. } => Class::Forbidden,
+            Self::HostNamespace { .. }
+            | Self::OverlapsHost { .. }
+            | Self::Foreign { .. }
+            | Self::ParentDenied { .. }
+            | Self::NotOurs { .. } => Class::Forbidden,
+            Self::Bind { .. } => Class::Conflict,
             Self::Sysctl { source, .. } => match source.kind() {
                 std::io::ErrorKind::NotFound | std::io::ErrorKind::InvalidInput => {
                     Class::InvalidArgument

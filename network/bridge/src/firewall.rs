@@ -16,60 +16,37 @@
 //! So an unpublished port is reachable from its own network and from this host, and from nowhere else, by routing or
 //! otherwise; two networks do not reach each other. Published ports are elements of sets and maps: publishing one is
 //! one small transaction, and a packet finds its port in constant time however many there are.
+//!
+//! Users' own rules have a table of their own, `table inet coffer-user`, whose chain `forward` is asked just before
+//! ours: it is made once, and never changed or removed. What it drops is gone; what it accepts still passes ours.
+//!
+//! The kernel counts every transaction of anybody ([`Firewall::check`]): when the number is not the one that our last
+//! transaction left, chains and rules are compared with what they shall be, and made again when they are not whole.
 
 use crate::error::{firewall as failed, lacks_nftables};
-pub use crate::published::Published;
+pub use crate::published::{Opened, Published};
+use crate::rules::{self, LAYOUT, OTHERS, USER_TABLE};
 use crate::{BridgeError, Network};
-use netlink::NetfilterSocket;
-use netlink::nft::transaction::Element;
-use netlink::nft::{
-    BaseChain, ChainKind, Family, Hook, Policy, Rule, Set, SetKind, Transaction, Verdict,
-};
+use netlink::nft::{Family, Transaction};
+use netlink::{NetfilterSocket, NetlinkError};
 use std::collections::{BTreeMap, BTreeSet};
-use std::net::{Ipv4Addr, Ipv6Addr};
+use std::net::IpAddr;
 
 /// The name of our table; its family is inet.
 pub const TABLE: &str = "coffer";
 
-/// An empty chain that says which form of rules this is: a later engine replaces what an earlier one left. To be
-/// counted up with every change of the rules.
-const LAYOUT: &str = "layout-1";
-/// The chains that drop packets of IPv4, and of IPv6, between links that are none of ours. That they are there is how
-/// the next engine knows.
-const OTHERS: [&str; 2] = ["others-ipv4", "others-ipv6"];
-
-const SETS: [Set<'static>; 6] = [
-    Set { name: "open4", kind: SetKind::Destinations, ipv6: false },
-    Set { name: "open6", kind: SetKind::Destinations, ipv6: true },
-    Set { name: "at4", kind: SetKind::DestinationMap, ipv6: false },
-    Set { name: "at6", kind: SetKind::DestinationMap, ipv6: true },
-    Set { name: "any4", kind: SetKind::PortMap, ipv6: false },
-    Set { name: "any6", kind: SetKind::PortMap, ipv6: true },
-];
-const UDP: u8 = 17;
-const INGRESS: Set<'static> = Set { name: "ingress", kind: SetKind::LinkVerdicts, ipv6: false };
-const EGRESS: Set<'static> = Set { name: "egress", kind: SetKind::LinkVerdicts, ipv6: false };
-
-/// What the kernel's rule set has of a network.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Presence {
-    /// Its chains.
-    Whole,
-    /// Nothing, while the rest is there.
-    Without,
-    /// Something else: the rule set has to be made again.
-    Broken,
-}
-
 /// The rule set as it shall be: networks, published ports, and what happens to packets that are none of ours.
 #[derive(Debug, Clone, Default)]
 pub struct Firewall {
-    networks: BTreeMap<String, Network>,
-    published: BTreeSet<Published>,
+    pub(crate) networks: BTreeMap<String, Network>,
+    pub(crate) published: BTreeSet<Published>,
+    pub(crate) opened: BTreeSet<Opened>,
     /// Whether packets of IPv4, and of IPv6, between links that are none of ours are dropped.
-    drop_others: [bool; 2],
+    pub(crate) drop_others: [bool; 2],
     /// The kernel has had these rules.
     applied: bool,
+    /// The number of the kernel's rule set when it was last found whole.
+    seen: u32,
 }
 
 impl Firewall {
@@ -93,18 +70,28 @@ impl Firewall {
         adopted.drop_others = OTHERS.map(has);
         adopted.applied = has(LAYOUT);
         if !chains.is_empty() {
-            for map in ["at4", "at6", "any4", "any6"] {
-                let elements = match socket.elements(Family::Inet, TABLE, map) {
-                    Ok(elements) => elements,
-                    Err(error) if error.is_missing() => continue,
-                    Err(error) => return Err(failed(error)),
-                };
-                let read =
-                    elements.iter().filter_map(|e| Published::from_element(map, &e.key, &e.data));
-                adopted.published.extend(read);
-            }
+            adopted.read_ports(socket)?;
         }
         Ok(adopted)
+    }
+
+    fn read_ports(&mut self, socket: &mut NetfilterSocket) -> Result<(), BridgeError> {
+        let mut elements = |set: &str| match socket.elements(Family::Inet, TABLE, set) {
+            Err(error) if error.is_missing() => Ok(Vec::new()),
+            other => other.map_err(failed),
+        };
+        for map in ["at4", "at6", "any4", "any6"] {
+            let read = elements(map)?;
+            let ports = read.iter().filter_map(|e| Published::from_element(map, &e.key, &e.data));
+            self.published.extend(ports);
+        }
+        let led_to: BTreeSet<Opened> = self.published.iter().map(Published::opened).collect();
+        for set in ["open4", "open6"] {
+            let read = elements(set)?;
+            let open = read.iter().filter_map(|e| Opened::from_element(set, &e.key));
+            self.opened.extend(open.filter(|opened| !led_to.contains(opened)));
+        }
+        Ok(())
     }
 
     /// Drops packets of a family between links that are none of ours, from the next change on.
@@ -120,37 +107,55 @@ impl Firewall {
         socket: &mut NetfilterSocket,
         network: &Network,
     ) -> Result<(), BridgeError> {
-        let link = network.link.as_str();
-        let before = self.networks.insert(link.to_owned(), network.clone());
+        let whole = self.is_whole(socket)?;
+        let before = self.networks.insert(network.link.to_string(), network.clone());
         match before {
-            _ if !self.applied => self.apply(socket),
-            Some(known) if known.is_filtered_like(network) => match self.presence(socket, link)? {
-                Presence::Whole => Ok(()),
-                _ => self.apply(socket),
-            },
+            _ if !whole => self.apply(socket),
+            Some(known) if known.is_filtered_like(network) => Ok(()),
             Some(_) => self.apply(socket),
-            None => match self.presence(socket, link)? {
+            None => {
                 // However many networks there are, a new one costs only its own rules.
-                Presence::Without => {
-                    let mut t = Transaction::new(Family::Inet, TABLE);
-                    add_network(&mut t, network);
-                    socket.commit(t).map_err(failed)
-                }
-                _ => self.apply(socket),
-            },
+                let mut t = Transaction::new(Family::Inet, TABLE);
+                rules::add_network(&mut t, network);
+                self.commit(socket, t).map_err(failed)
+            }
         }
     }
 
-    /// Somebody may have flushed the whole rule set; somebody who changed a part of it has a reason.
-    fn presence(&self, socket: &mut NetfilterSocket, link: &str) -> Result<Presence, BridgeError> {
+    /// Looks whether the kernel still has what it shall have, and makes it again if not; answers whether it had.
+    pub fn check(&mut self, socket: &mut NetfilterSocket) -> Result<bool, BridgeError> {
+        let idle = self.networks.is_empty() && self.published.is_empty();
+        if idle && !self.applied || self.is_whole(socket)? {
+            return Ok(true);
+        }
+        self.apply(socket)?;
+        Ok(false)
+    }
+
+    fn is_whole(&mut self, socket: &mut NetfilterSocket) -> Result<bool, BridgeError> {
+        if !self.applied {
+            return Ok(false);
+        }
+        let now = socket.generation().map_err(failed)?;
+        if now == self.seen {
+            return Ok(true);
+        }
         let chains = socket.chains(Family::Inet, TABLE).map_err(failed)?;
-        let has = |name: &str| chains.iter().any(|chain| chain.name == name);
-        let (inward, outward) = chain_names(link);
-        Ok(match (has(LAYOUT), has(&inward), has(&outward)) {
-            (true, true, true) => Presence::Whole,
-            (true, false, false) => Presence::Without,
-            _ => Presence::Broken,
-        })
+        let names: BTreeSet<&str> = chains.iter().map(|chain| chain.name.as_str()).collect();
+        let users = socket.tables(Family::Inet).map_err(failed)?;
+        let of_network = |link: &String| {
+            let (inward, outward) = rules::chain_names(link);
+            names.contains(inward.as_str()) && names.contains(outward.as_str())
+        };
+        let whole = names.contains(LAYOUT)
+            && self.networks.keys().all(of_network)
+            && users.iter().any(|table| table == USER_TABLE)
+            && socket.rules(Family::Inet, TABLE).map_err(failed)?.len()
+                == self.transaction().rules();
+        if whole {
+            self.seen = now;
+        }
+        Ok(whole)
     }
 
     /// Removes networks, and with them their rules; answers at once when none of them is known.
@@ -174,11 +179,36 @@ impl Firewall {
         self.published.iter()
     }
 
+    /// The ports that are open at containers' own addresses only.
+    pub fn opened(&self) -> impl Iterator<Item = &Opened> {
+        self.opened.iter()
+    }
+
     /// Replaces the whole table in one transaction.
     pub fn apply(&mut self, socket: &mut NetfilterSocket) -> Result<(), BridgeError> {
         self.applied = false;
-        socket.commit(self.transaction()).map_err(failed)?;
+        let tables = socket.tables(Family::Inet).map_err(failed)?;
+        if !tables.iter().any(|table| table == USER_TABLE) {
+            socket.commit(rules::users_table()).map_err(failed)?;
+        }
+        self.seen = socket.generation().map_err(failed)?;
+        let transaction = self.transaction();
+        self.commit(socket, transaction).map_err(failed)?;
         self.applied = true;
+        Ok(())
+    }
+
+    /// Commits, and remembers the number that the rule set has by it; if somebody else was in between, the number does
+    /// not fit and the next look is a close one.
+    fn commit(
+        &mut self,
+        socket: &mut NetfilterSocket,
+        transaction: Transaction,
+    ) -> Result<(), NetlinkError> {
+        socket.commit(transaction)?;
+        if socket.generation()? == self.seen.wrapping_add(1) {
+            self.seen = self.seen.wrapping_add(1);
+        }
         Ok(())
     }
 
@@ -187,6 +217,7 @@ impl Firewall {
         &mut self,
         socket: &mut NetfilterSocket,
         ports: &[Published],
+        opened: &[Opened],
     ) -> Result<(), BridgeError> {
         let mut taken: BTreeSet<_> = self.published.iter().map(Published::key).collect();
         for port in ports {
@@ -196,14 +227,22 @@ impl Firewall {
         }
         let mut t = Transaction::new(Family::Inet, TABLE);
         for port in ports {
-            add(&mut t, port.translation());
-            add(&mut t, port.opening());
+            rules::add(&mut t, port.translation());
+            rules::add(&mut t, port.opened().element());
+        }
+        for opened in opened {
+            rules::add(&mut t, opened.element());
+        }
+        if ports.is_empty() && opened.is_empty() {
+            return Ok(());
         }
         self.published.extend(ports);
-        self.commit_ports(socket, t, ports).inspect_err(|_| {
+        self.opened.extend(opened);
+        self.commit_ports(socket, t).inspect_err(|_| {
             self.published.retain(|port| !ports.contains(port));
+            self.opened.retain(|port| !opened.contains(port));
         })?;
-        ports.iter().try_for_each(|port| forget_datagrams(socket, port, true))
+        ports.iter().try_for_each(|port| forget_flows(socket, port, true))
     }
 
     /// Takes ports back; those that are not published are left out.
@@ -211,26 +250,65 @@ impl Firewall {
         &mut self,
         socket: &mut NetfilterSocket,
         ports: &[Published],
+        opened: &[Opened],
     ) -> Result<(), BridgeError> {
-        let gone: BTreeSet<_> = ports.iter().filter(|p| self.published.contains(p)).collect();
-        let left = self.published.iter().filter(|port| !gone.contains(port));
+        let before = (self.published.clone(), self.opened.clone());
+        let gone: BTreeSet<Published> =
+            ports.iter().filter(|port| self.published.remove(port)).copied().collect();
+        let mut closed: BTreeSet<Opened> = gone.iter().map(Published::opened).collect();
+        closed.extend(opened.iter().filter(|port| self.opened.remove(port)).copied());
         // Two host ports may lead to one container port, which stays open as long as one of them is there.
-        let open: BTreeSet<_> = left.map(|p| (p.container, p.protocol, p.container_port)).collect();
-        let mut closed = BTreeSet::new();
+        for port in self.published.iter().map(Published::opened).chain(self.opened.iter().copied()) {
+            closed.remove(&port);
+        }
+        if gone.is_empty() && closed.is_empty() {
+            return Ok(());
+        }
         let mut t = Transaction::new(Family::Inet, TABLE);
         for port in &gone {
             let (map, element) = port.translation();
             t.delete_elements(map, &[element]);
-            let target = (port.container, port.protocol, port.container_port);
-            if !open.contains(&target) && closed.insert(target) {
-                let (set, element) = port.opening();
-                t.delete_elements(set, &[element]);
-            }
         }
-        let gone: Vec<Published> = gone.into_iter().copied().collect();
-        self.published.retain(|port| !gone.contains(port));
-        self.commit_ports(socket, t, &gone).inspect_err(|_| self.published.extend(&gone))?;
-        gone.iter().try_for_each(|port| forget_datagrams(socket, port, false))
+        for port in &closed {
+            let (set, element) = port.element();
+            t.delete_elements(set, &[element]);
+        }
+        self.commit_ports(socket, t).inspect_err(|_| (self.published, self.opened) = before)?;
+        gone.iter().try_for_each(|port| forget_flows(socket, port, false))
+    }
+
+    /// Forgets every connection that an address began or answers.
+    pub fn forget_addresses(
+        &self,
+        socket: &mut NetfilterSocket,
+        addresses: &[IpAddr],
+    ) -> Result<(), BridgeError> {
+        for address in addresses {
+            let flows = socket.flows_of(*address).map_err(failed)?;
+            socket.forget(&flows).map_err(failed)?;
+        }
+        Ok(())
+    }
+
+    /// Forgets every connection of an address that is in a subnet of ours and in none of these.
+    pub fn forget_strays(
+        &self,
+        socket: &mut NetfilterSocket,
+        living: &[IpAddr],
+    ) -> Result<(), BridgeError> {
+        let stray = |address: IpAddr| {
+            let ours = |network: &Network| {
+                let gateway = network.gateways.iter().any(|own| own.address() == address);
+                !gateway && network.subnets().any(|subnet| subnet.contains(address))
+            };
+            self.networks.values().any(ours) && !living.contains(&address)
+        };
+        for ipv6 in [false, true] {
+            let mut flows = socket.all_flows(ipv6).map_err(failed)?;
+            flows.retain(|flow| stray(flow.source) || stray(flow.answered_by));
+            socket.forget(&flows).map_err(failed)?;
+        }
+        Ok(())
     }
 
     /// Commits a change of elements; the change is in `published` already.
@@ -238,12 +316,8 @@ impl Firewall {
         &mut self,
         socket: &mut NetfilterSocket,
         transaction: Transaction,
-        ports: &[Published],
     ) -> Result<(), BridgeError> {
-        if ports.is_empty() {
-            return Ok(());
-        }
-        match socket.commit(transaction) {
+        match self.commit(socket, transaction) {
             // Somebody has flushed the rule set: with everything else made again, the change can be made.
             Err(error) if error.is_missing() => self.apply(socket),
             other => other.map_err(failed),
@@ -251,73 +325,21 @@ impl Firewall {
     }
 
     fn transaction(&self) -> Transaction {
-        let mut t = Transaction::new(Family::Inet, TABLE);
-        t.replace_table();
-        for set in SETS.iter().chain([&INGRESS, &EGRESS]) {
-            t.add_set(set);
-        }
-        self.add_chains(&mut t);
-        for port in &self.published {
-            add(&mut t, port.translation());
-            add(&mut t, port.opening());
-        }
-        for network in self.networks.values() {
-            add_network(&mut t, network);
-        }
-        t
-    }
-
-    fn add_chains(&self, t: &mut Transaction) {
-        t.add_base_chain("raw-prerouting", base(ChainKind::Filter, Hook::Prerouting, -300));
-        t.add_chain("ports");
-        for map in ["at4", "at6"] {
-            t.add_rule("ports", &Rule::new().translate_destination(map == "at6", map));
-        }
-        for map in ["any4", "any6"] {
-            t.add_rule("ports", &Rule::new().translate_port(map == "any6", map));
-        }
-        t.add_base_chain("prerouting", base(ChainKind::Nat, Hook::Prerouting, -100));
-        let loopback = Rule::new().input_not("lo").destination(Ipv4Addr::LOCALHOST.into(), 8);
-        t.add_rule("prerouting", &loopback.verdict(Verdict::Return));
-        t.add_rule("prerouting", &Rule::new().to_this_host().jump("ports"));
-        t.add_base_chain("output", base(ChainKind::Nat, Hook::Output, -100));
-        // The kernel routes no packet from ::1 anywhere: translated, it would only be lost.
-        let loopback = Rule::new().destination(Ipv6Addr::LOCALHOST.into(), 128);
-        t.add_rule("output", &loopback.verdict(Verdict::Return));
-        t.add_rule("output", &Rule::new().to_this_host().jump("ports"));
-        t.add_base_chain("forward", base(ChainKind::Filter, Hook::Forward, 0));
-        t.add_rule("forward", &Rule::new().established().accept());
-        t.add_rule("forward", &Rule::new().output_decides(INGRESS.name));
-        t.add_rule("forward", &Rule::new().input_decides(EGRESS.name));
-        for ipv6 in [false, true].into_iter().filter(|ipv6| self.drop_others[usize::from(*ipv6)]) {
-            let chain = OTHERS[usize::from(ipv6)];
-            t.add_chain(chain);
-            t.add_rule(chain, &Rule::new().of_family(ipv6).counter().drop());
-            t.add_rule("forward", &Rule::new().jump(chain));
-        }
-        t.add_chain(LAYOUT);
-        t.add_base_chain("postrouting", base(ChainKind::Nat, Hook::Postrouting, 100));
+        rules::transaction(self)
     }
 }
 
-/// The chains of a network: for what goes to it, and for what comes from it.
-fn chain_names(link: &str) -> (String, String) {
-    (format!("in-{link}"), format!("out-{link}"))
-}
+const UDP: u8 = 17;
 
-fn base(kind: ChainKind, hook: Hook, priority: i32) -> BaseChain {
-    BaseChain { kind, hook, priority, policy: Policy::Accept }
-}
-
-/// Lets flows of datagrams to a port of the host begin anew: those that began before it was published and so go on
-/// untranslated (`now`), or those that still go to the container from which it was taken. A connection of TCP begins
-/// with its own first packet, and one whose container is gone ends by itself.
-fn forget_datagrams(
+/// Lets flows to a port of the host begin anew: datagrams that began before it was published and so go on untranslated
+/// (`now`), or everything that still goes to the container from which it was taken.
+fn forget_flows(
     socket: &mut NetfilterSocket,
     port: &Published,
     now: bool,
 ) -> Result<(), BridgeError> {
-    if port.protocol != UDP {
+    if now && port.protocol != UDP {
+        // A connection begins with its own first packet.
         return Ok(());
     }
     let mut flows =
@@ -327,69 +349,4 @@ fn forget_datagrams(
         at_host && (flow.answered_by == port.container) != now
     });
     socket.forget(&flows).map_err(failed)
-}
-
-fn add(t: &mut Transaction, (set, element): (&'static str, Element)) {
-    t.add_elements(set, &[element]);
-}
-
-/// The chains, rules and elements of one network.
-fn add_network(t: &mut Transaction, network: &Network) {
-    filter(t, network);
-    guard(t, network);
-    translate_source(t, network);
-    let link = network.link.as_str();
-    let (inward, outward) = chain_names(link);
-    for (map, chain) in [(INGRESS, inward), (EGRESS, outward)] {
-        t.add_elements(map.name, &[Element::link(link, Verdict::Jump(chain))]);
-    }
-}
-
-/// What may be forwarded to and from a network.
-fn filter(t: &mut Transaction, network: &Network) {
-    let link = network.link.as_str();
-    let (inward, outward) = chain_names(link);
-    t.add_chain(&inward);
-    if !network.internal {
-        t.add_rule(&inward, &Rule::new().destination_in(false, "open4").accept());
-        t.add_rule(&inward, &Rule::new().destination_in(true, "open6").accept());
-    }
-    if network.icc {
-        t.add_rule(&inward, &Rule::new().input(link).accept());
-    }
-    t.add_rule(&inward, &Rule::new().counter().drop().comment("not published"));
-    t.add_chain(&outward);
-    if network.internal {
-        t.add_rule(&outward, &Rule::new().counter().drop().comment("internal network"));
-    } else {
-        t.add_rule(&outward, &Rule::new().accept());
-    }
-}
-
-/// Keeps packets off that were routed here straight to a container's address. A network that is not masqueraded is
-/// meant to be routed to, at least by the answers to what it sends: there the filter alone decides.
-fn guard(t: &mut Transaction, network: &Network) {
-    let link = network.link.as_str();
-    if network.masquerade || network.internal {
-        for prefix in network.subnets() {
-            let rule = Rule::new().input_not(link).destination(prefix.network(), prefix.length());
-            t.add_rule("raw-prerouting", &rule.counter().drop().comment("direct access"));
-        }
-    }
-    let rule = Rule::new().input(link).destination(Ipv4Addr::LOCALHOST.into(), 8);
-    t.add_rule("raw-prerouting", &rule.counter().drop().comment("loopback"));
-}
-
-fn translate_source(t: &mut Transaction, network: &Network) {
-    let link = network.link.as_str();
-    for prefix in network.subnets() {
-        let source = || Rule::new().source(prefix.network(), prefix.length());
-        if network.masquerade && !network.internal {
-            t.add_rule("postrouting", &source().output_not(link).masquerade());
-        }
-        // A container that asks for a published port of its own network must get the answer by way of the host.
-        t.add_rule("postrouting", &source().output(link).translated().masquerade());
-    }
-    let loopback = Rule::new().source(Ipv4Addr::LOCALHOST.into(), 8);
-    t.add_rule("postrouting", &loopback.output(link).masquerade());
 }

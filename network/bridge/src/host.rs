@@ -15,6 +15,12 @@ pub fn forwards(ipv6: bool) -> bool {
 const IPV4: &str = "net.ipv4.ip_forward";
 const IPV6: &str = "net.ipv6.conf.all.forwarding";
 
+/// Whether an answer that is translated back to `::1` reaches its socket. With br_netfilter at work it is translated on
+/// the bridge already, and then thrown away as a packet from the wire to `::1`.
+pub fn delivers_to_loopback6() -> bool {
+    read_sysctl("net.bridge.bridge-nf-call-ip6tables").as_deref() != Some("1")
+}
+
 /// Lets the host forward packets of a family, if it does not. A host that forwards IPv6 stops to take router
 /// advertisements, and so would lose its own default route; links that take them now are told to go on (accept_ra 2),
 /// before forwarding begins.

@@ -31,10 +31,16 @@ pub mod host;
 mod network;
 pub mod pool;
 mod published;
+mod reserve;
+mod resolver;
+mod rules;
 mod running;
 mod sandbox;
 mod veth;
 
-pub use driver::Driver;
+pub use driver::{Driver, Permitted, Sandbox, SandboxSpec};
 pub use error::BridgeError;
-pub use network::{Endpoint, Network, Prefix};
+pub use network::{Attachment, Endpoint, GatewayMode, Network, Prefix};
+pub use published::{Opened, Published, Wanted};
+pub use resolver::{ADDRESS as RESOLVER, Resolver};
+pub use running::DefaultRoute;

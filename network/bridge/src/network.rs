@@ -1,5 +1,6 @@
 //! What is wanted of the driver: networks and endpoints, already checked.
 
+use netlink::link::OverlinkKind;
 use netlink::{InterfaceName, Mac};
 use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
@@ -55,6 +56,42 @@ impl fmt::Display for Prefix {
     }
 }
 
+/// How the containers of a network are reached from elsewhere, in one family.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum GatewayMode {
+    /// Published ports by the host's addresses; nothing by the containers' own.
+    #[default]
+    Nat,
+    /// As `Nat`, and every port of a container by its own address.
+    NatUnprotected,
+    /// Published ports by the containers' own addresses; nothing is translated.
+    Routed,
+    /// The host itself has no address on the bridge.
+    Isolated,
+}
+
+impl GatewayMode {
+    const ALL: [(Self, &'static str); 4] = [
+        (Self::Nat, "nat"),
+        (Self::NatUnprotected, "nat-unprotected"),
+        (Self::Routed, "routed"),
+        (Self::Isolated, "isolated"),
+    ];
+
+    fn word(self) -> &'static str {
+        Self::ALL.iter().find(|(mode, _)| *mode == self).map_or("nat", |(_, word)| word)
+    }
+
+    fn parse(text: &str) -> Option<Self> {
+        Self::ALL.iter().find(|(_, word)| *word == text).map(|(mode, _)| *mode)
+    }
+
+    /// Whether addresses of this family are translated at all.
+    pub(crate) fn translates(self) -> bool {
+        matches!(self, Self::Nat | Self::NatUnprotected)
+    }
+}
+
 /// A bridge network as it shall be on the host.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Network {
@@ -62,6 +99,14 @@ pub struct Network {
     pub link: InterfaceName,
     /// Its addresses, which are the gateways of those who are plugged in.
     pub gateways: Vec<Prefix>,
+    /// Subnets in which the bridge has no address.
+    pub unaddressed: Vec<Prefix>,
+    /// How containers are reached, over IPv4 and over IPv6.
+    pub modes: [GatewayMode; 2],
+    /// What packets get as their source that leave the host, instead of the address of the link by which they leave.
+    pub sources: Vec<IpAddr>,
+    /// Links whose neighbours may reach published ports by the containers' own addresses.
+    pub trusted: Vec<InterfaceName>,
     /// Bytes; 1500 when not set.
     pub mtu: Option<u32>,
     /// Those who are plugged in may talk with each other.
@@ -79,21 +124,50 @@ impl Network {
             IpAddr::V4(v4) => v4.is_link_local(),
             IpAddr::V6(v6) => v6.is_unicast_link_local(),
         };
-        self.gateways.iter().copied().filter(move |prefix| !local(prefix))
+        self.gateways.iter().chain(&self.unaddressed).copied().filter(move |prefix| !local(prefix))
+    }
+
+    /// A network without any setting but its bridge and the bridge's addresses: Docker's usual one.
+    pub fn plain(link: InterfaceName, gateways: Vec<Prefix>) -> Self {
+        Self {
+            link,
+            gateways,
+            unaddressed: Vec::new(),
+            modes: [GatewayMode::Nat; 2],
+            sources: Vec::new(),
+            trusted: Vec::new(),
+            mtu: None,
+            icc: true,
+            masquerade: true,
+            internal: false,
+        }
+    }
+
+    /// How containers are reached over one family.
+    pub(crate) fn mode(&self, ipv6: bool) -> GatewayMode {
+        self.modes[usize::from(ipv6)]
+    }
+
+    /// Whether packets of a family that leave the host get another source.
+    pub(crate) fn hides(&self, ipv6: bool) -> bool {
+        self.masquerade && !self.internal && self.mode(ipv6).translates()
     }
 
     pub(crate) fn has_ipv6(&self) -> bool {
-        self.gateways.iter().any(|prefix| prefix.address.is_ipv6())
+        self.gateways.iter().chain(&self.unaddressed).any(|prefix| prefix.address.is_ipv6())
     }
 
     /// Whether two networks are filtered alike: everything but the MTU, and whatever the order of the gateways.
     pub(crate) fn is_filtered_like(&self, other: &Self) -> bool {
         let gateways = |network: &Self| {
-            let mut all = network.gateways.clone();
+            let mut all: Vec<Prefix> = network.subnets().collect();
             all.sort_unstable();
             all
         };
-        let flags = |network: &Self| (network.icc, network.masquerade, network.internal);
+        let flags = |network: &Self| {
+            let flags = (network.icc, network.masquerade, network.internal, network.modes);
+            (flags, network.sources.clone(), network.trusted.clone())
+        };
         self.link == other.link && flags(self) == flags(other) && gateways(self) == gateways(other)
     }
 }
@@ -111,6 +185,12 @@ impl Network {
                 alias.push_str(word);
             }
         }
+        for (mode, key) in self.modes.iter().zip([" ipv4=", " ipv6="]) {
+            if *mode != GatewayMode::Nat {
+                alias.push_str(key);
+                alias.push_str(mode.word());
+            }
+        }
         alias
     }
 
@@ -118,22 +198,51 @@ impl Network {
     pub(crate) fn from_alias(link: InterfaceName, alias: &str) -> Option<Self> {
         let words: Vec<&str> = alias.strip_prefix(MARK)?.split(' ').collect();
         let has = |word| words.contains(&word);
+        let mode = |key: &str| {
+            let word = words.iter().find_map(|word| word.strip_prefix(key));
+            word.and_then(GatewayMode::parse).unwrap_or_default()
+        };
         Some(Self {
-            link,
-            gateways: Vec::new(),
-            mtu: None,
+            modes: [mode("ipv4="), mode("ipv6=")],
             icc: has("icc"),
             masquerade: has("masquerade"),
             internal: has("internal"),
+            ..Self::plain(link, Vec::new())
         })
+    }
+}
+
+/// What an interface is and where it leads.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Attachment {
+    /// One end of a veth pair whose other end is in this bridge.
+    Bridge(InterfaceName),
+    /// A link over this parent, a link of the host.
+    Over(InterfaceName, OverlinkKind),
+}
+
+impl Attachment {
+    /// The host's link: the bridge or the parent.
+    pub fn link(&self) -> &InterfaceName {
+        match self {
+            Self::Bridge(link) | Self::Over(link, _) => link,
+        }
+    }
+
+    /// The bridge, if it leads to one.
+    pub(crate) fn bridge(&self) -> Option<&InterfaceName> {
+        match self {
+            Self::Bridge(link) => Some(link),
+            Self::Over(..) => None,
+        }
     }
 }
 
 /// One interface of a sandbox.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Endpoint {
-    /// The bridge that it is plugged into.
-    pub bridge: InterfaceName,
+    /// Where it leads.
+    pub attachment: Attachment,
     /// Its name in the sandbox.
     pub interface: InterfaceName,
     /// Its hardware address.
@@ -142,6 +251,8 @@ pub struct Endpoint {
     pub addresses: Vec<Prefix>,
     /// The next hops of the default routes.
     pub gateways: Vec<IpAddr>,
+    /// Default routes without a next hop: whether over IPv4, and over IPv6.
+    pub on_link: [bool; 2],
     /// Bytes; the bridge's when not set.
     pub mtu: Option<u32>,
 }
@@ -178,14 +289,13 @@ mod tests {
     #[test]
     fn the_alias_tells_the_filter_settings_and_only_ours_are_read() {
         let link = InterfaceName::parse("docker0").unwrap();
-        for bits in 0..8u8 {
+        for bits in 0..32usize {
             let network = Network {
-                link: link.clone(),
-                gateways: Vec::new(),
-                mtu: None,
                 icc: bits & 1 != 0,
                 masquerade: bits & 2 != 0,
                 internal: bits & 4 != 0,
+                modes: [GatewayMode::Nat, GatewayMode::ALL[bits >> 3].0],
+                ..Network::plain(link.clone(), Vec::new())
             };
             let read = Network::from_alias(link.clone(), &network.alias()).unwrap();
             assert_eq!(read, network);

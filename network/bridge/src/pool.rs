@@ -16,6 +16,9 @@ use std::time::{Duration, Instant};
 /// After a failure the pool is refilled no sooner than this: whoever needs a namespace then makes it himself and
 /// sees the error.
 const PAUSE: Duration = Duration::from_secs(1);
+/// How long after its beginning the pool is filled for the first time: the engine's other processes start meanwhile, and
+/// the first client waits for them.
+const BEGIN: Duration = Duration::from_millis(100);
 /// How long nothing must have been taken before the stock is filled up: longer than the start of a container.
 const QUIET: Duration = Duration::from_millis(20);
 /// The same when few are left: longer than plugging in.
@@ -102,7 +105,8 @@ impl NamespacePool {
     /// Starts to prepare `size` namespaces with a veth pair, whose other ends are in the calling thread's namespace,
     /// and a quarter as many without. With size 0 each is made when it is asked for, and there is no thread.
     pub fn start(size: usize) -> std::io::Result<Self> {
-        let shared = Arc::new(Shared { stock: Mutex::default(), changed: Condvar::new(), size });
+        let stock = Stock { taken: Some(Instant::now() + BEGIN), ..Stock::default() };
+        let shared = Arc::new(Shared { stock: Mutex::new(stock), changed: Condvar::new(), size });
         let thread = if size == 0 {
             None
         } else {

@@ -19,6 +19,47 @@ pub struct Published {
     pub container_port: u16,
 }
 
+/// A port that is open at a container's own address.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Opened {
+    /// The transport protocol.
+    pub protocol: u8,
+    /// The address of the container.
+    pub container: IpAddr,
+    /// The port of the container.
+    pub port: u16,
+}
+
+impl Opened {
+    /// The set that lets it pass, and its element there.
+    pub(crate) fn element(&self) -> (&'static str, Element) {
+        let set = if self.container.is_ipv4() { "open4" } else { "open6" };
+        (set, Element::destination(self.container, self.protocol, self.port))
+    }
+
+    /// Reads an element of one of the two sets back.
+    pub(crate) fn from_element(set: &str, key: &[u8]) -> Option<Self> {
+        let width = if set.ends_with('6') { 16 } else { 4 };
+        let (container, rest) = (parse_ip(key.get(..width)?)?, &key[width..]);
+        let port = u16::from_be_bytes([*rest.get(4)?, *rest.get(5)?]);
+        Some(Self { protocol: *rest.first()?, container, port })
+    }
+}
+
+/// Ports of the host that shall lead to a port of a container.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Wanted {
+    /// The transport protocol.
+    pub protocol: u8,
+    /// Addresses of the host, each with the container's address of the same family; without one of the host the port is
+    /// opened at the container's own address only. All get the same port of the host.
+    pub routes: Vec<(Option<IpAddr>, IpAddr)>,
+    /// The first and the last port of which the first free one is taken; `None` takes any free one.
+    pub range: Option<(u16, u16)>,
+    /// The port of the container.
+    pub container_port: u16,
+}
+
 impl fmt::Display for Published {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let protocol = match self.protocol {
@@ -52,10 +93,10 @@ impl Published {
         (map, key.to(self.container, self.container_port))
     }
 
-    /// The set that lets it pass, and its element there.
-    pub(crate) fn opening(&self) -> (&'static str, Element) {
-        let set = if self.container.is_ipv4() { "open4" } else { "open6" };
-        (set, Element::destination(self.container, self.protocol, self.container_port))
+    /// The port of the container to which it leads.
+    pub(crate) fn opened(&self) -> Opened {
+        let Self { protocol, container, container_port: port, .. } = *self;
+        Opened { protocol, container, port }
     }
 
     /// Reads an element of one of the four maps back.

@@ -2,10 +2,15 @@
 
 use crate::error::during;
 use crate::host::{read_sysctl, write_sysctl};
-use crate::{BridgeError, Driver, Endpoint, sandbox, veth};
+use crate::{BridgeError, Driver, Endpoint, sandbox};
 use netlink::link_info::Statistics;
-use netlink::{Batch, InterfaceName, Namespace};
+use netlink::route::Route;
+use netlink::{Batch, InterfaceName, Namespace, RouteSocket};
+use std::net::IpAddr;
 use std::os::fd::AsFd;
+
+/// A default route that a sandbox shall have: interface, next hop if there is one, whether it is IPv6's.
+pub type DefaultRoute = (InterfaceName, Option<IpAddr>, bool);
 
 impl Driver {
     /// Plugs a running sandbox into one more network. When it has a default route of a family already, the endpoint
@@ -13,9 +18,7 @@ impl Driver {
     pub fn connect(&self, sandbox: &Namespace, endpoint: &Endpoint) -> Result<(), BridgeError> {
         let name = endpoint.interface.as_str();
         let mut inside = self.enter(sandbox, name)?;
-        let end = self.with_bridge(endpoint, |route, bridge| {
-            veth::plug_new(route, bridge, endpoint, sandbox.as_fd())
-        })?;
+        let end = self.attach(endpoint, sandbox.as_fd())?;
         if !endpoint.has_ipv6() {
             without_ipv6(sandbox, &endpoint.interface)?;
         }
@@ -30,12 +33,46 @@ impl Driver {
             inside.run(batch).ok();
         }
         settled?;
-        self.wait_for(end.as_str());
-        self.wait_for(endpoint.bridge.as_str());
+        self.wait_for_both(endpoint, end.as_ref());
         Ok(())
     }
 
-    /// Takes an interface out of a running sandbox; one that is gone is no error. Only veth ends are taken.
+    /// Gives a running sandbox these default routes and no other.
+    pub fn set_default_routes(
+        &self,
+        sandbox: &Namespace,
+        wanted: &[DefaultRoute],
+    ) -> Result<(), BridgeError> {
+        let failed = || during("set default routes of", "sandbox");
+        let mut inside = self.enter(sandbox, "routes")?;
+        let mut routes = Vec::new();
+        for (interface, gateway, ipv6) in wanted {
+            let link = inside.link(interface.as_str()).map_err(failed())?.index;
+            routes.push(match gateway {
+                Some(gateway) => Route::default_over(*gateway, link),
+                None => sandbox::default_on(link, *ipv6),
+            });
+        }
+        replace_defaults(&mut inside, &routes).map_err(failed())
+    }
+
+    /// Sets sysctls in a running sandbox.
+    pub fn set_sysctls(
+        &self,
+        sandbox: &Namespace,
+        sysctls: &[(String, String)],
+    ) -> Result<(), BridgeError> {
+        if sysctls.is_empty() {
+            return Ok(());
+        }
+        self.refuse_host(sandbox, "sysctls")?;
+        sandbox
+            .run(|| Ok(sysctls.iter().try_for_each(|(name, value)| write_sysctl(name, value))))
+            .map_err(during("enter", "sandbox"))?
+    }
+
+    /// Takes an interface out of a running sandbox; one that is gone is no error. Only such as are made for containers
+    /// are taken.
     pub fn disconnect(
         &self,
         sandbox: &Namespace,
@@ -45,7 +82,7 @@ impl Driver {
         let failed = || during("remove interface", name);
         let mut inside = self.enter(sandbox, name)?;
         match inside.find_link(name).map_err(failed())? {
-            Some(link) if link.kind == "veth" => {
+            Some(link) if matches!(link.kind.as_str(), "veth" | "macvlan" | "ipvlan") => {
                 let mut batch = Batch::new();
                 batch.delete_link(link.index, name);
                 inside.run(batch).map_err(failed())
@@ -74,13 +111,35 @@ impl Driver {
         &self,
         sandbox: &Namespace,
         object: &str,
-    ) -> Result<netlink::RouteSocket, BridgeError> {
-        let failed = || during("enter the sandbox of", object);
-        if sandbox.is(self.host()).map_err(failed())? {
+    ) -> Result<RouteSocket, BridgeError> {
+        self.refuse_host(sandbox, object)?;
+        sandbox.route_socket().map_err(during("enter the sandbox of", object))
+    }
+
+    /// Fails for the host's own namespace, whoever passed the descriptor.
+    pub(crate) fn refuse_host(&self, sandbox: &Namespace, object: &str) -> Result<(), BridgeError> {
+        if sandbox.is(self.host()).map_err(during("enter the sandbox of", object))? {
             return Err(BridgeError::HostNamespace { object: object.to_owned() });
         }
-        sandbox.route_socket().map_err(failed())
+        Ok(())
     }
+}
+
+fn replace_defaults(inside: &mut RouteSocket, wanted: &[Route]) -> Result<(), netlink::NetlinkError> {
+    let same = |a: &Route, b: &Route| {
+        (a.destination, a.gateway, a.link) == (b.destination, b.gateway, b.link)
+    };
+    let mut present = inside.routes()?;
+    present.retain(|route| route.prefix == 0);
+    let mut batch = Batch::new();
+    for route in present.iter().filter(|route| !wanted.iter().any(|own| same(own, route))) {
+        batch.delete_route(*route);
+        batch.tolerate(rustix::io::Errno::SRCH);
+    }
+    for route in wanted.iter().filter(|route| !present.iter().any(|own| same(own, route))) {
+        batch.add_route(*route);
+    }
+    inside.run(batch)
 }
 
 /// Turns IPv6 off on an interface that is still down; where there is no IPv6, or procfs may not be written, it stays.

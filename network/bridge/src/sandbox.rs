@@ -9,6 +9,7 @@ use netlink::link::LinkChange;
 use netlink::route::Route;
 use netlink::{Batch, InterfaceName, Namespace, NetlinkError, RouteSocket};
 use std::fs::File;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::fs::FileExt;
 
@@ -75,6 +76,11 @@ impl Prepared {
     /// The pair that was made ahead, for an interface of its name.
     pub(crate) fn take_pair(&mut self, interface: &InterfaceName) -> Option<Pair> {
         self.pair.take_if(|_| interface.as_str() == FIRST)
+    }
+
+    /// The namespace itself.
+    pub(crate) fn namespace_ref(&self) -> &Namespace {
+        &self.namespace
     }
 
     pub(crate) fn namespace(&self) -> BorrowedFd<'_> {
@@ -158,7 +164,17 @@ pub(crate) fn settle(
     for gateway in &endpoint.gateways {
         batch.add_route(Route::default_over(*gateway, link));
     }
+    for ipv6 in [false, true].into_iter().filter(|ipv6| endpoint.on_link[usize::from(*ipv6)]) {
+        batch.add_route(default_on(link, ipv6));
+    }
     inside.run(batch).map_err(during("set up interface", endpoint.interface.as_str()))
+}
+
+/// The default route over a link whose neighbours are everybody.
+pub(crate) fn default_on(link: u32, ipv6: bool) -> Route {
+    let destination: IpAddr =
+        if ipv6 { Ipv6Addr::UNSPECIFIED.into() } else { Ipv4Addr::UNSPECIFIED.into() };
+    Route { destination, prefix: 0, gateway: None, link, metric: 0 }
 }
 
 /// Writes a `disable_ipv6`, if there is one to write.

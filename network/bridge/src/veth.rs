@@ -1,7 +1,7 @@
 //! Veth pairs: made ahead by the pool, or for an endpoint at once.
 
 use crate::{BridgeError, Endpoint, error::during};
-use netlink::link::{LinkChange, PortSpec, VethSpec};
+use netlink::link::{LinkChange, OverlinkKind, OverlinkSpec, PortSpec, VethSpec};
 use netlink::{Batch, InterfaceName, NetlinkError, RouteSocket};
 use rustix::io::Errno;
 use std::os::fd::BorrowedFd;
@@ -86,7 +86,7 @@ pub(crate) fn plug_waiting(
     };
     batch.change_link(end.index, end.name.as_str(), change);
     batch.set_port(&end.name, bridge.port());
-    host.run(batch).map_err(during("plug into bridge", endpoint.bridge.as_str()))
+    host.run(batch).map_err(during("plug into bridge", endpoint.attachment.link().as_str()))
 }
 
 /// Makes the pair of an endpoint, one end in its bridge and the other, still down, in the namespace; answers the name
@@ -111,7 +111,39 @@ pub(crate) fn plug_new(
         batch.set_port(name, bridge.port());
         host.run(batch)
     });
-    made.map_err(during("plug into bridge", endpoint.bridge.as_str()))
+    made.map_err(during("plug into bridge", endpoint.attachment.link().as_str()))
+}
+
+/// Makes the link of an endpoint over its parent, down, in the namespace.
+pub(crate) fn put_over(
+    host: &mut RouteSocket,
+    parent: &InterfaceName,
+    kind: OverlinkKind,
+    endpoint: &Endpoint,
+    namespace: BorrowedFd<'_>,
+) -> Result<(), BridgeError> {
+    let name = parent.as_str();
+    let failed = || during("make an interface over", name);
+    let Some(link) = host.find_link(name).map_err(failed())? else {
+        return Err(BridgeError::NoParent { link: name.to_owned() });
+    };
+    let mut batch = Batch::new();
+    let with_mac = matches!(kind, OverlinkKind::Macvlan(_));
+    batch.create_overlink(&OverlinkSpec {
+        name: &endpoint.interface,
+        parent: link.index,
+        kind,
+        mac: with_mac.then_some(endpoint.mac),
+        mtu: endpoint.mtu,
+        namespace,
+    });
+    match host.run(batch) {
+        Err(error) if error.errno() == Some(Errno::OPNOTSUPP) => Err(BridgeError::NoSuchKind {
+            kind: if with_mac { "macvlan" } else { "ipvlan" },
+            source: error,
+        }),
+        other => other.map_err(failed()),
+    }
 }
 
 /// Calls `make` with another name as long as the name is taken.

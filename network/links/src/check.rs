@@ -1,7 +1,9 @@
 //! What may be asked of the worker: messages in, checked values of the driver out.
 
-use bridge::{Endpoint, Network, Prefix};
+use bridge::{Attachment, DefaultRoute, Endpoint, GatewayMode, Network, Opened, Prefix};
+use bridge::{Published, Wanted};
 use messages::network as message;
+use netlink::link::{IpvlanMode, MacvlanMode, OverlinkKind};
 use netlink::{InterfaceName, Mac, NameError};
 use spec::Failure;
 use std::collections::BTreeSet;
@@ -15,7 +17,15 @@ const ENDPOINTS: usize = 64;
 const SYSCTLS: usize = 128;
 const SYSCTL_VALUE: usize = 256;
 /// Bridges of one engine.
-const BRIDGES: usize = 4096;
+const BRIDGES: usize = 8192;
+/// Published ports of one container, of one engine, and host addresses of one port.
+const PORTS: usize = 16_384;
+const ALL_PORTS: usize = 131_072;
+const ROUTES: usize = 4;
+/// Links whose neighbours a network trusts.
+const TRUSTED: usize = 64;
+/// Addresses of all containers of one engine.
+const ALL_ADDRESSES: usize = 262_144;
 /// RFC 791: what every link must carry; and the largest MTU of a veth.
 const MTU: std::ops::RangeInclusive<u32> = 68..=65_535;
 /// A network larger than these would swallow a good part of what the host can reach.
@@ -69,6 +79,24 @@ pub enum CheckError {
         object: InterfaceName,
         /// The MTU.
         mtu: u32,
+    },
+    /// A host address and a container address of different families, or no family at all.
+    #[error("invalid published port: {host} and {container} are not of one family")]
+    Families {
+        /// The host's address.
+        host: IpAddr,
+        /// The container's.
+        container: IpAddr,
+    },
+    /// A port 0, or a range that ends before it begins.
+    #[error("invalid published port: {first}-{last} to {container_port}")]
+    Port {
+        /// The first port of the host.
+        first: u16,
+        /// The last one.
+        last: u16,
+        /// The container's port.
+        container_port: u16,
     },
     /// A value of a sysctl that is too long or has unprintable characters.
     #[error("invalid value of {0}: must be at most 256 printable characters")]
@@ -139,14 +167,154 @@ fn mtu(object: &InterfaceName, mtu: Option<u32>) -> Result<Option<u32>, CheckErr
 /// A bridge network.
 pub fn network(of: &message::Bridge) -> Result<Network, CheckError> {
     let link = link_name(&of.link)?;
+    few("trusted links", &of.link, of.trusted.len(), TRUSTED)?;
+    few("source addresses", &of.link, of.sources.len(), 2)?;
+    for source in &of.sources {
+        plain_host(*source)?;
+    }
     Ok(Network {
         gateways: prefixes(&of.link, &of.gateways)?,
+        unaddressed: prefixes(&of.link, &of.unaddressed)?,
+        modes: [of.mode4, of.mode6].map(mode),
+        sources: of.sources.clone(),
+        trusted: of.trusted.iter().map(|name| link_name(name)).collect::<Result<_, _>>()?,
         mtu: mtu(&link, of.mtu)?,
         icc: of.icc,
         masquerade: of.masquerade,
         internal: of.internal,
         link,
     })
+}
+
+fn mode(of: message::GatewayMode) -> GatewayMode {
+    match of {
+        message::GatewayMode::Nat => GatewayMode::Nat,
+        message::GatewayMode::NatUnprotected => GatewayMode::NatUnprotected,
+        message::GatewayMode::Routed => GatewayMode::Routed,
+        message::GatewayMode::Isolated => GatewayMode::Isolated,
+    }
+}
+
+fn plain_host(address: IpAddr) -> Result<(), CheckError> {
+    let length = if address.is_ipv4() { 32 } else { 128 };
+    match not_a_host(address) {
+        Some(cause) => Err(CheckError::Address { address, length, cause }),
+        None => Ok(()),
+    }
+}
+
+fn attachment(of: &message::Attachment) -> Result<Attachment, CheckError> {
+    use message::{IpvlanMode as Ip, MacvlanMode as Mac};
+    Ok(match of {
+        message::Attachment::Bridge(link) => Attachment::Bridge(link_name(link)?),
+        message::Attachment::Macvlan { parent, mode } => {
+            let mode = match mode {
+                Mac::Private => MacvlanMode::Private,
+                Mac::Vepa => MacvlanMode::Vepa,
+                Mac::Bridge => MacvlanMode::Bridge,
+                Mac::Passthru => MacvlanMode::Passthru,
+            };
+            Attachment::Over(link_name(parent)?, OverlinkKind::Macvlan(mode))
+        }
+        message::Attachment::Ipvlan { parent, mode, flags } => {
+            let mode = match mode {
+                Ip::L2 => IpvlanMode::L2,
+                Ip::L3 => IpvlanMode::L3,
+                Ip::L3s => IpvlanMode::L3s,
+            };
+            Attachment::Over(link_name(parent)?, OverlinkKind::Ipvlan(mode, *flags & 3))
+        }
+    })
+}
+
+/// All default routes of a sandbox.
+pub fn default_routes(
+    all: &[(String, Option<IpAddr>, message::Family)],
+) -> Result<Vec<DefaultRoute>, CheckError> {
+    few("default routes", "a container", all.len(), 2)?;
+    let mut checked = Vec::with_capacity(all.len());
+    for (interface, gateway, family) in all {
+        if let Some(gateway) = gateway {
+            plain_host(*gateway)?;
+        }
+        let ipv6 = *family == message::Family::Ipv6;
+        checked.push((link_name(interface)?, *gateway, ipv6));
+    }
+    Ok(checked)
+}
+
+fn protocol(of: message::Protocol) -> u8 {
+    match of {
+        message::Protocol::Tcp => 6,
+        message::Protocol::Udp => 17,
+        message::Protocol::Sctp => 132,
+    }
+}
+
+/// Ports that are to be published.
+pub fn wanted(all: &[message::Wanted]) -> Result<Vec<Wanted>, CheckError> {
+    few("published ports", "a container", all.len(), PORTS)?;
+    all.iter().map(wanted_one).collect()
+}
+
+fn wanted_one(of: &message::Wanted) -> Result<Wanted, CheckError> {
+    few("addresses", "a published port", of.routes.len(), ROUTES)?;
+    for (host, container) in &of.routes {
+        plain_host(*container)?;
+        if let Some(host) = host {
+            host_address(*host, *container)?;
+        }
+    }
+    let (first, last) = of.range.unwrap_or((1, 1));
+    if first == 0 || first > last || of.container_port == 0 {
+        return Err(CheckError::Port { first, last, container_port: of.container_port });
+    }
+    Ok(Wanted {
+        protocol: protocol(of.protocol),
+        routes: of.routes.clone(),
+        range: of.range,
+        container_port: of.container_port,
+    })
+}
+
+/// The unspecified address and loopback ones are good here: what is published at them.
+fn host_address(host: IpAddr, container: IpAddr) -> Result<(), CheckError> {
+    if host.is_ipv4() != container.is_ipv4() || host.is_multicast() {
+        return Err(CheckError::Families { host, container });
+    }
+    Ok(())
+}
+
+/// Ports that are published, apart from those that are only open at a container's own address.
+pub fn published(
+    all: &[message::Published],
+) -> Result<(Vec<Published>, Vec<Opened>), CheckError> {
+    few("published ports", "the engine", all.len(), ALL_PORTS)?;
+    let (mut published, mut opened) = (Vec::new(), Vec::new());
+    for of in all {
+        let (protocol, container) = (protocol(of.protocol), of.container);
+        plain_host(container)?;
+        match of.host {
+            Some((host, host_port)) => {
+                host_address(host, container)?;
+                let container_port = of.container_port;
+                published.push(Published { protocol, host, host_port, container, container_port });
+            }
+            None => opened.push(Opened { protocol, container, port: of.container_port }),
+        }
+    }
+    Ok((published, opened))
+}
+
+/// Addresses of containers.
+pub fn addresses(all: &[IpAddr]) -> Result<&[IpAddr], CheckError> {
+    few("addresses", "the engine", all.len(), ALL_ADDRESSES)?;
+    Ok(all)
+}
+
+/// One interface.
+pub fn one_endpoint(of: &message::Endpoint) -> Result<Endpoint, CheckError> {
+    endpoint(of)
 }
 
 /// The interfaces of one sandbox.
@@ -171,13 +339,15 @@ fn endpoint(of: &message::Endpoint) -> Result<Endpoint, CheckError> {
         return Err(CheckError::Gateways(interface));
     }
     for gateway in &of.gateways {
-        if let Some(cause) = not_a_host(*gateway) {
-            let length = if gateway.is_ipv4() { 32 } else { 128 };
-            return Err(CheckError::Address { address: *gateway, length, cause });
-        }
+        plain_host(*gateway)?;
+    }
+    let on_link = [message::Family::Ipv4, message::Family::Ipv6].map(|f| of.on_link.contains(&f));
+    if on_link[0] && of.gateways.len() > ipv6 || on_link[1] && ipv6 > 0 {
+        return Err(CheckError::Gateways(interface));
     }
     Ok(Endpoint {
-        bridge: link_name(&of.bridge)?,
+        attachment: attachment(&of.attachment)?,
+        on_link,
         mac: Mac::from_bytes(of.mac).ok_or_else(|| CheckError::Mac(interface.clone()))?,
         addresses: prefixes(&of.interface, &of.addresses)?,
         gateways: of.gateways.clone(),
@@ -208,7 +378,8 @@ mod tests {
 
     fn plain() -> message::Endpoint {
         message::Endpoint {
-            bridge: "docker0".into(),
+            attachment: message::Attachment::Bridge("docker0".into()),
+            on_link: vec![],
             interface: "eth0".into(),
             mac: [2, 0x42, 172, 17, 0, 2],
             addresses: vec![address("172.17.0.2", 16)],
@@ -232,7 +403,8 @@ mod tests {
 
     #[test]
     fn each_part_of_an_endpoint_is_checked() {
-        assert!(refusal(|e| e.bridge = "a/b".into()).starts_with("invalid interface name \"a/b\""));
+        let elsewhere = message::Attachment::Bridge("a/b".into());
+        assert!(refusal(|e| e.attachment = elsewhere).starts_with("invalid interface name \"a/b\""));
         assert!(refusal(|e| e.interface = "lo".into()).ends_with("it is the loopback's"));
         assert!(refusal(|e| e.interface = "x".repeat(16)).contains("1 to 15"));
         assert!(refusal(|e| e.mac = [1; 6]).contains("invalid MAC address of eth0"));
@@ -278,11 +450,35 @@ mod tests {
         two[1].interface = "eth1".into();
         assert!(endpoints(&two).is_ok());
         assert!(endpoints(&vec![plain(); 65]).unwrap_err().to_string().contains("65 are more"));
-        assert!(bridges(&vec!["br0".to_owned(); 4097]).is_err());
+        assert!(bridges(&vec!["br0".to_owned(); 8193]).is_err());
         let pair = |value: &str| vec![("net.ipv4.x".to_owned(), value.to_owned())];
         assert!(sysctls(&pair("0 1\t2")).is_ok());
         assert!(sysctls(&pair("1\n")).is_err());
         assert!(sysctls(&pair(&"1".repeat(257))).is_err());
         assert!(sysctls(&vec![pair("1")[0].clone(); 129]).is_err());
+    }
+
+    #[test]
+    fn published_ports_are_of_one_family_and_no_port_is_zero() {
+        let wanted_port = |host: &str, range, container_port| message::Wanted {
+            protocol: message::Protocol::Tcp,
+            routes: vec![(Some(host.parse().unwrap()), "172.17.0.2".parse().unwrap())],
+            range,
+            container_port,
+        };
+        let refusal = |port| wanted(&[port]).unwrap_err().to_string();
+        assert!(wanted(&[wanted_port("0.0.0.0", None, 80)]).is_ok());
+        assert!(wanted(&[wanted_port("127.0.0.1", Some((80, 90)), 80)]).is_ok());
+        assert_eq!(
+            refusal(wanted_port("::", None, 80)),
+            "invalid published port: :: and 172.17.0.2 are not of one family"
+        );
+        for port in [
+            wanted_port("0.0.0.0", Some((0, 9)), 80),
+            wanted_port("0.0.0.0", Some((9, 8)), 80),
+            wanted_port("0.0.0.0", Some((9, 9)), 0),
+        ] {
+            assert!(refusal(port).starts_with("invalid published port: "));
+        }
     }
 }

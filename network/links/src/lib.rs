@@ -5,8 +5,9 @@
 //! nothing; at its start it reads from the kernel what an earlier one left, and goes on with it.
 //!
 //! What it needs of the process around it, which the caller sets up before [`Worker::start`]:
-//! - CAP_NET_ADMIN and CAP_SYS_ADMIN (unshare and setns of network namespaces) in the host's user namespace, and the
-//!   host's network namespace; no other capability, uid 0 (the files of a network namespace's sysctls belong to it);
+//! - CAP_NET_ADMIN, CAP_SYS_ADMIN (unshare and setns of network namespaces) and CAP_NET_BIND_SERVICE (published ports
+//!   below 1024 are held by bound sockets) in the host's user namespace, and the host's network namespace; no other
+//!   capability, uid 0 (the files of a network namespace's sysctls belong to it);
 //! - `/proc` with `/proc/sys/net` writable, and no other file: no path is ever built from a request but the name of a
 //!   sysctl below that directory;
 //! - the system calls of sockets, threads, `unshare(CLONE_NEWNET)`, `setns` and `ioctl(SIOCGSKNS)`; never `execve`.
@@ -22,4 +23,5 @@
 pub mod check;
 mod worker;
 
+pub use bridge::Permitted;
 pub use worker::{StartError, Worker, serve};

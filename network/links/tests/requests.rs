@@ -4,7 +4,7 @@
 
 use messages::Fd;
 use messages::control::{Control, Role};
-use messages::network::{Bridge, Endpoint, Prefix, Reply, Request};
+use messages::network::{Attachment, Bridge, Endpoint, Prefix, Reply, Request};
 use netlink::{Batch, Namespace, RouteSocket};
 use spec::{Class, Failure};
 use std::net::IpAddr;
@@ -39,7 +39,7 @@ impl Host {
         let host = namespace.try_clone().unwrap();
         let thread = std::thread::spawn(move || {
             host.enter().unwrap();
-            links::serve(theirs, 2).unwrap();
+            links::serve(theirs, 2, links::Permitted::default()).unwrap();
         });
         let control = Connection::from(ours);
         let (ours, theirs) = pair().unwrap();
@@ -85,12 +85,14 @@ fn bridge(link: &str, gateway: &str) -> Bridge {
         icc: true,
         masquerade: true,
         internal: false,
+        ..Bridge::default()
     }
 }
 
 fn endpoint(bridge: &str, address: &str, gateway: &str) -> Endpoint {
     Endpoint {
-        bridge: bridge.into(),
+        attachment: Attachment::Bridge(bridge.into()),
+        on_link: vec![],
         interface: "eth0".into(),
         mac: [2, 0x42, 172, 17, 0, 2],
         addresses: vec![Prefix { address: ip(address), length: 16 }],
@@ -101,7 +103,7 @@ fn endpoint(bridge: &str, address: &str, gateway: &str) -> Endpoint {
 
 fn sandbox(endpoints: Vec<Endpoint>) -> Request {
     let sysctls = vec![("net.ipv4.ip_unprivileged_port_start".to_owned(), "0".to_owned())];
-    Request::CreateSandbox { endpoints, sysctls }
+    Request::CreateSandbox { endpoints, sysctls, ports: vec![], resolver: false }
 }
 
 #[test]
@@ -111,7 +113,7 @@ fn a_sandbox_comes_as_a_descriptor_of_its_namespace() {
     assert_eq!(reply, Reply::Done);
     let wanted = endpoint("docker0", "172.17.0.2", "172.17.0.1");
     let (reply, mut fds) = host.ask(sandbox(vec![wanted])).unwrap();
-    assert_eq!(reply, Reply::Sandbox { netns: Fd(0) });
+    assert_eq!(reply, Reply::Sandbox { netns: Fd(0), ports: vec![], resolver: None });
     let inside = Namespace::from_fd(fds.pop().unwrap());
     assert!(fds.is_empty());
     let eth0 = inside.route_socket().unwrap().link("eth0").unwrap();
@@ -148,7 +150,12 @@ fn wrong_requests_are_refused_with_one_sentence_and_the_worker_lives_on() {
         "the causes are in the sentence: {failure}"
     );
     let sysctls = vec![("kernel.core_pattern".to_owned(), "|/bin/sh".to_owned())];
-    let failure = refused(Request::CreateSandbox { endpoints: vec![], sysctls });
+    let failure = refused(Request::CreateSandbox {
+        endpoints: vec![],
+        sysctls,
+        ports: vec![],
+        resolver: false,
+    });
     assert_eq!(failure.message, "set kernel.core_pattern: not a network sysctl");
     host.stop();
 }
@@ -186,7 +193,11 @@ fn the_next_worker_knows_the_bridges_and_reconciles_them() {
     let host = Host::start_in(host.stop());
     let wanted = endpoint("docker0", "172.17.0.2", "172.17.0.1");
     let (_, fds) = host.ask(sandbox(vec![wanted])).unwrap();
-    host.ask(Request::Reconcile { bridges: vec!["docker0".into()] }).unwrap();
+    host.ask(Request::Reconcile {
+        bridges: vec!["docker0".into()],
+        ports: vec![],
+        addresses: vec![],
+    }).unwrap();
     let links = host.links();
     assert_eq!(links.len(), 3, "lo, docker0 and its veth: {links:?}");
     assert!(!links.contains(&"br-stray".to_owned()));

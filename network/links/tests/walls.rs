@@ -6,7 +6,9 @@
 #![expect(clippy::unwrap_used, reason = "a test whose preparation fails has failed")]
 
 use messages::control::{Control, Role};
-use messages::network::{Bridge, Endpoint, Prefix, Reply, Request};
+use messages::network::{
+    Attachment, Bridge, Endpoint, Prefix, Protocol, Reply, Request, Wanted,
+};
 use netlink::{Batch, Namespace, RouteSocket};
 use sandbox::{Confinement, Directories};
 use std::net::IpAddr;
@@ -14,8 +16,8 @@ use std::os::fd::{AsFd, OwnedFd};
 use std::process::{Child, Command, Stdio};
 use transport::{Connection, Kind, decode, encode, pair};
 
-/// CAP_NET_ADMIN (12) and CAP_SYS_ADMIN (21).
-const CAPABILITIES: u64 = 1 << 12 | 1 << 21;
+/// CAP_NET_BIND_SERVICE (10), CAP_NET_ADMIN (12) and CAP_SYS_ADMIN (21).
+const CAPABILITIES: u64 = 1 << 10 | 1 << 12 | 1 << 21;
 
 fn main() {
     if std::env::args().nth(1).as_deref() == Some("worker") {
@@ -31,7 +33,7 @@ fn be_the_worker() {
     let root = std::env::temp_dir();
     let directories = Directories { data_root: root.clone(), exec_root: root };
     Confinement::of(Role::Network, &directories, (0, 0)).enter().unwrap();
-    links::serve(control, 2).unwrap();
+    links::serve(control, 2, links::Permitted::default()).unwrap();
 }
 
 /// A worker, its control socket and the engine's end of its connection.
@@ -96,12 +98,14 @@ fn bridge(link: &str) -> Bridge {
         icc: false,
         masquerade: true,
         internal: false,
+        ..Bridge::default()
     }
 }
 
 fn sandbox(engine: &Connection) -> Namespace {
     let endpoint = Endpoint {
-        bridge: "docker0".into(),
+        attachment: Attachment::Bridge("docker0".into()),
+        on_link: vec![],
         interface: "eth0".into(),
         mac: [2, 0x42, 172, 17, 0, 2],
         addresses: vec![
@@ -112,9 +116,14 @@ fn sandbox(engine: &Connection) -> Namespace {
         mtu: None,
     };
     let sysctls = vec![("net.ipv4.conf.eth0.forwarding".to_owned(), "1".to_owned())];
-    let request = Request::CreateSandbox { endpoints: vec![endpoint], sysctls };
+    let request = Request::CreateSandbox {
+        endpoints: vec![endpoint],
+        sysctls,
+        ports: vec![],
+        resolver: true,
+    };
     let (_, mut fds) = ask(engine, request);
-    Namespace::from_fd(fds.pop().unwrap())
+    Namespace::from_fd(fds.swap_remove(0))
 }
 
 fn every_request_works_behind_the_walls() {
@@ -126,10 +135,27 @@ fn every_request_works_behind_the_walls() {
         let eth0 = sandbox(engine).route_socket().unwrap().link("eth0").unwrap();
         assert_eq!((eth0.up, eth0.mtu), (true, 1400));
     }
-    ask(engine, Request::CreateSandbox { endpoints: vec![], sysctls: vec![] });
+    let none = Request::CreateSandbox {
+        endpoints: vec![],
+        sysctls: vec![],
+        ports: vec![],
+        resolver: false,
+    };
+    ask(engine, none);
+    // A port that only CAP_NET_BIND_SERVICE can hold.
+    let port = Wanted {
+        protocol: Protocol::Tcp,
+        routes: vec![(Some(ip("0.0.0.0")), ip("172.17.0.2"))],
+        range: Some((80, 80)),
+        container_port: 8080,
+    };
+    let (reply, _) = ask(engine, Request::Publish { ports: vec![port] });
+    let Reply::Published(ports) = reply else { unreachable!("{reply:?}") };
+    assert_eq!(ports[0].host, Some((ip("0.0.0.0"), 80)));
+    ask(engine, Request::Release { ports, addresses: vec![ip("172.17.0.2")] });
     ask(engine, Request::HostRoutes);
     assert_eq!(capabilities(&worker.process), CAPABILITIES);
-    ask(engine, Request::Reconcile { bridges: vec![] });
+    ask(engine, Request::Reconcile { bridges: vec![], ports: vec![], addresses: vec![] });
     ask(engine, Request::RemoveBridge { link: "docker0".into() });
     stop(worker);
 }
@@ -151,7 +177,11 @@ fn a_killed_worker_leaves_what_containers_use_and_nothing_else() {
     wait_for_links(3);
     let worker = start(&host);
     ask(&worker.engine, Request::EnsureBridge(bridge("docker0")));
-    ask(&worker.engine, Request::Reconcile { bridges: vec!["docker0".into()] });
+    ask(&worker.engine, Request::Reconcile {
+        bridges: vec!["docker0".into()],
+        ports: vec![],
+        addresses: vec![],
+    });
     let eth0 = container.route_socket().unwrap().link("eth0").unwrap();
     assert!(eth0.up && eth0.operational, "the container's link outlives the worker");
     drop(container);

@@ -54,6 +54,20 @@ pub(crate) fn process(host: &Host, name: Name<'_>) -> Result<OwnedFd, Failure> {
         .ok_or_else(|| Failure::conflict(format!("{name} is not running")))
 }
 
+/// The network namespace of the task's process, which runs. The process is held meanwhile, so that the number in the path
+/// is nobody else's.
+pub(crate) fn network(host: &Host, name: Name<'_>) -> Result<OwnedFd, Failure> {
+    let held = process(host, name)?;
+    let path = format!("/proc/{}/ns/net", state(host, name)?.process.pid);
+    let opened = std::fs::File::open(&path);
+    match sys::pidfd::has_ended(&held) {
+        Ok(false) => opened
+            .map(OwnedFd::from)
+            .map_err(|error| Failure::internal(format!("open network namespace of {name}: {error}"))),
+        _ => Err(Failure::conflict(format!("{name} is not running"))),
+    }
+}
+
 /// The cgroup of the container.
 pub(crate) fn group(host: &Host, id: &ContainerId) -> Result<Group, Failure> {
     let state = state(host, Name(id, None))?;

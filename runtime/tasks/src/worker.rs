@@ -1,14 +1,16 @@
 //! The zygote: one thread that forks a child for each request which could wait.
 
 use crate::host::{Host, HostError, Settings};
-use crate::records::{Name, broken, directory, process};
+use crate::records::{Name, broken, directory, network, process};
 use crate::{container, delete, exec, group, list, top};
 use messages::Fd;
 use messages::task::{Reply, Request, Seccomp};
+use rustix::net::{RecvFlags, recv};
 use rustix::process::WaitOptions;
 use spec::{Class, Failure};
 use std::collections::HashMap;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::sync::Arc;
 use sys::signals::{SignalSet, receive, set_mask, signal_fd};
 use transport::{Descriptors, Handler, Incoming, Responder, Server, StandIn, TransportError};
 
@@ -32,7 +34,10 @@ pub fn run(settings: &Settings, control: OwnedFd) -> Result<(), WorkerError> {
     let blocked = SignalSet::EMPTY.with(SIGCHLD);
     set_mask(blocked).map_err(HostError::System)?;
     let children = signal_fd(blocked).map_err(HostError::System)?;
-    let mut worker = Worker { host: Host::prepare(settings)?, children, forked: HashMap::new() };
+    let (answered, report) = transport::pair()?;
+    let host = Host::prepare(settings)?;
+    let report = Arc::new(report);
+    let mut worker = Worker { host, children, answered, report, forked: HashMap::new() };
     // What was needed for compiling filters would otherwise be in the memory of every shim.
     sys::memory::trim();
     sys::memory::release_program();
@@ -44,7 +49,11 @@ struct Worker {
     host: Host,
     /// Readable when a child has ended.
     children: OwnedFd,
-    /// The requests that children were forked for. A shim's stays here until it ends.
+    /// Where children tell that they have answered.
+    answered: OwnedFd,
+    /// Their end of it.
+    report: Arc<OwnedFd>,
+    /// The requests that children were forked for and have not answered, by the child's process id.
     forked: HashMap<i32, StandIn>,
 }
 
@@ -57,11 +66,11 @@ impl Handler<Request> for Worker {
         self.compile_for(&request);
         let stand_in = responder.stand_in();
         let mut left = Some((request, descriptors, responder));
-        let host = &self.host;
+        let (host, report) = (&self.host, &self.report);
         let forked = sys::fork::fork_child(|| {
             // Only the child runs this, in its own copy.
             if let Some((request, descriptors, responder)) = left.take() {
-                serve(host, request, descriptors, responder);
+                serve(host, request, descriptors, responder.reporting_to(report));
             }
             0
         });
@@ -75,19 +84,32 @@ impl Handler<Request> for Worker {
     }
 
     fn watched(&self) -> Vec<BorrowedFd<'_>> {
-        vec![self.children.as_fd()]
+        vec![self.children.as_fd(), self.answered.as_fd()]
     }
 
     fn readable(&mut self, _position: usize) {
+        // What was answered before anybody's end is settled first, so that a shim's end is not taken for a failure.
+        self.settle();
         while let Ok(Some(_)) = receive(&self.children) {}
         let no_hang = WaitOptions::NOHANG;
         while let Ok(Some((pid, status))) = rustix::process::wait(no_hang) {
+            self.settle();
             let Some(request) = self.forked.remove(&pid.as_raw_nonzero().get()) else { continue };
-            // One that ends by itself has answered; of one that was killed nobody can tell.
-            if status.exit_status() != Some(0) {
-                let message = format!("{}: its process was killed", request.verb());
-                request.refuse(&Failure::internal(message));
-            }
+            let message = match status.terminating_signal() {
+                Some(signal) => format!("{}: its process was killed (signal {signal})", request.verb()),
+                None => format!("{}: its process ended without an answer", request.verb()),
+            };
+            request.refuse(&Failure::internal(message));
+        }
+    }
+}
+
+impl Worker {
+    /// Forgets the requests that children have answered.
+    fn settle(&mut self) {
+        let mut pid = [0; 4];
+        while let Ok((4, _)) = recv(&self.answered, &mut pid, RecvFlags::DONTWAIT) {
+            self.forked.remove(&i32::from_ne_bytes(pid));
         }
     }
 }
@@ -108,6 +130,8 @@ impl Worker {
             }
             Request::OpenInit { id } => process(&self.host, Name(id, None))
                 .map(|pidfd| with_descriptor(pidfd, |pidfd| Reply::Init { pidfd })),
+            Request::OpenNetwork { id } => network(&self.host, Name(id, None))
+                .map(|netns| with_descriptor(netns, |netns| Reply::Network { netns })),
             Request::Connect { id, exec } => connect(&self.host, Name(id, exec.as_ref()))
                 .map(|socket| with_descriptor(socket, |channel| Reply::Channel { channel })),
             // After every run: a fork for it would cost more than the rest.
@@ -181,7 +205,10 @@ fn serve(host: &Host, request: Request, descriptors: Descriptors, responder: Res
         Request::Delete { id, exec: None } => done(delete::delete_container(host, &id)),
         Request::Delete { id, exec: Some(exec) } => done(delete::delete_exec(host, &id, &exec)),
         Request::List => list::list(host).map(Reply::Tasks),
-        Request::Signal { .. } | Request::OpenInit { .. } | Request::Connect { .. } => {
+        Request::Signal { .. }
+        | Request::OpenInit { .. }
+        | Request::OpenNetwork { .. }
+        | Request::Connect { .. } => {
             Err(Failure::internal("a request that is answered at once was forked for"))
         }
     };

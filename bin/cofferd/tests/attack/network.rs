@@ -1,7 +1,7 @@
 //! What is asked of the network worker.
 
 use crate::rig::{Place, Worker, cofferd};
-use messages::network::{Bridge, Endpoint, Prefix, Reply, Request};
+use messages::network::{Attachment, Bridge, Endpoint, Prefix, Reply, Request};
 use spec::Class;
 use std::process::Command;
 
@@ -38,14 +38,20 @@ fn bridge(change: impl FnOnce(&mut Bridge)) -> Request {
         icc: true,
         masquerade: true,
         internal: false,
+        ..Default::default()
     };
     change(&mut bridge);
     Request::EnsureBridge(bridge)
 }
 
+fn reconcile(bridges: Vec<String>) -> Request {
+    Request::Reconcile { bridges, ports: vec![], addresses: vec![] }
+}
+
 fn sandbox(change: impl FnOnce(&mut Endpoint)) -> Request {
     let mut endpoint = Endpoint {
-        bridge: "br-attack".into(),
+        attachment: Attachment::Bridge("br-attack".into()),
+        on_link: vec![],
         interface: "eth0".into(),
         mac: [2, 0x42, 10, 99, 0, 2],
         addresses: vec![prefix("10.99.0.2", 24)],
@@ -53,11 +59,21 @@ fn sandbox(change: impl FnOnce(&mut Endpoint)) -> Request {
         mtu: None,
     };
     change(&mut endpoint);
-    Request::CreateSandbox { endpoints: vec![endpoint], sysctls: vec![] }
+    Request::CreateSandbox {
+        endpoints: vec![endpoint],
+        sysctls: vec![],
+        ports: vec![],
+        resolver: false,
+    }
 }
 
 fn with_sysctl(name: &str, value: &str) -> Request {
-    Request::CreateSandbox { endpoints: vec![], sysctls: vec![(name.into(), value.into())] }
+    Request::CreateSandbox {
+        endpoints: vec![],
+        sysctls: vec![(name.into(), value.into())],
+        ports: vec![],
+        resolver: false,
+    }
 }
 
 #[test]
@@ -74,7 +90,7 @@ fn links_that_are_not_the_engines_are_neither_changed_nor_removed() {
         ip link set uplink up && ip link add br-host type bridge",
     );
     // The engine's own table of rules exists from here on.
-    assert_eq!(worker.ask(&Request::Reconcile { bridges: vec![] }, &[]).unwrap().0, Reply::Done);
+    assert_eq!(worker.ask(&reconcile(vec![]), &[]).unwrap().0, Reply::Done);
     let before = state(&worker);
     for link in ["uplink", "br-host"] {
         let remove = Request::RemoveBridge { link: link.into() };
@@ -90,7 +106,7 @@ fn links_that_are_not_the_engines_are_neither_changed_nor_removed() {
         let cause = "192.0.2.1, an address of the host or of its router, is within";
         assert!(class == Class::Forbidden && sentence.contains(cause), "{sentence}");
     }
-    assert_eq!(worker.ask(&Request::Reconcile { bridges: vec![] }, &[]).unwrap().0, Reply::Done);
+    assert_eq!(worker.ask(&reconcile(vec![]), &[]).unwrap().0, Reply::Done);
     assert_eq!(state(&worker), before);
 }
 
@@ -105,7 +121,7 @@ fn names_addresses_and_settings_that_no_network_has_are_refused() {
         bridge(|bridge| bridge.gateways = vec![prefix("127.0.0.1", 8)]),
         bridge(|bridge| bridge.gateways = vec![prefix("10.99.0.1", 24); 100_000]),
         bridge(|bridge| bridge.mtu = Some(0)),
-        Request::Reconcile { bridges: vec!["br-x".into(); 300_000] },
+        reconcile(vec!["br-x".into(); 300_000]),
         sandbox(|endpoint| endpoint.mac = [0xFF; 6]),
         sandbox(|endpoint| endpoint.interface = "lo".into()),
     ];

@@ -129,6 +129,15 @@ pub enum Expression {
     Verdict(Verdict),
     /// Gives the connection the address of the link by which it leaves as its source.
     Masquerade,
+    /// Puts these bytes into the slots from this one on.
+    Immediate(u8, Vec<u8>),
+    /// Gives the connection another source, an address in the slot.
+    SourceNat {
+        /// The address has 16 bytes instead of 4.
+        ipv6: bool,
+        /// Where the address begins.
+        address: u8,
+    },
     /// Gives the connection another destination: IPv6, slot of the address, slot of the port.
     DestinationNat {
         /// The address has 16 bytes instead of 4.
@@ -155,9 +164,9 @@ impl Expression {
             Self::Mask(..) => "bitwise",
             Self::Lookup { .. } | Self::VerdictMap { .. } => "lookup",
             Self::Counter => "counter",
-            Self::Verdict(_) => "immediate",
+            Self::Verdict(_) | Self::Immediate(..) => "immediate",
             Self::Masquerade => "masq",
-            Self::DestinationNat { .. } => "nat",
+            Self::SourceNat { .. } | Self::DestinationNat { .. } => "nat",
         }
     }
 
@@ -225,6 +234,16 @@ impl Expression {
                 data.nest(2, |inner| verdict.encode(inner));
             }
             Self::Masquerade => {}
+            Self::Immediate(slot, value) => {
+                data.put_be32(1, register(*slot));
+                data.nest(2, |inner| inner.put(DATA_VALUE, value));
+            }
+            Self::SourceNat { ipv6, address } => {
+                const SNAT: u32 = 0;
+                data.put_be32(1, SNAT);
+                data.put_be32(2, if *ipv6 { 10 } else { 2 });
+                data.put_be32(3, register(*address));
+            }
             Self::DestinationNat { ipv6, address, port } => {
                 const DNAT: u32 = 1;
                 data.put_be32(1, DNAT);

@@ -1,7 +1,8 @@
 //! What the kernel's rule set holds now: enough to see whether it is ours and whole.
 
 use super::{
-    Family, GETCHAIN, GETRULE, GETSETELEM, GETTABLE, NEWCHAIN, NEWRULE, NEWSETELEM, NEWTABLE,
+    Family, GETCHAIN, GETGENERATION, GETRULE, GETSETELEM, GETTABLE, NEWCHAIN, NEWRULE, NEWSETELEM,
+    NEWTABLE,
     Policy, kind, nfgenmsg,
 };
 use crate::wire::{self, Attributes, Message};
@@ -51,6 +52,27 @@ impl NetfilterSocket {
             })?;
             Ok(name)
         })
+    }
+
+    /// The number of the rule set: the kernel counts it up with every transaction, whoever's.
+    pub fn generation(&mut self) -> Result<u32, NetlinkError> {
+        let mut batch = Batch::new();
+        let m = batch.begin(kind(GETGENERATION), 0, "list", "nftables generation");
+        m.fixed(&nfgenmsg(0, 0));
+        m.end();
+        let parse = |message: Message<'_>| {
+            let mut number = None;
+            if message.kind >> 8 == super::SUBSYSTEM {
+                for attribute in Attributes::after(message.body, 4)? {
+                    if let (1, value) = attribute? {
+                        number = Some(wire::number_be(value)?);
+                    }
+                }
+            }
+            Ok(number)
+        };
+        let found = self.0.list_once(&batch, wire::ACK, &parse)?.and_then(|mut all| all.pop());
+        found.ok_or(NetlinkError::Malformed("an answer without a generation"))
     }
 
     /// The chains of a table; none when there is no such table.

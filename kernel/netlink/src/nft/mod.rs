@@ -30,6 +30,7 @@ const NEWSET: u16 = 9;
 const NEWSETELEM: u16 = 12;
 const GETSETELEM: u16 = 13;
 const DELSETELEM: u16 = 14;
+const GETGENERATION: u16 = 16;
 
 const fn kind(command: u16) -> u16 {
     (SUBSYSTEM << 8) | command

@@ -234,10 +234,32 @@ impl Rule {
         self.then(Expression::Masquerade)
     }
 
+    /// Gives the connection this source address; behind a matcher of the address's family.
+    pub fn source_nat(self, address: IpAddr) -> Self {
+        let ipv6 = address.is_ipv6();
+        self.then(Expression::Immediate(0, bytes(address)))
+            .then(Expression::SourceNat { ipv6, address: 0 })
+    }
+
+    /// Gives the connection this destination; behind a matcher of the address's family.
+    pub fn destination_nat(self, address: IpAddr, port: u16) -> Self {
+        let (ipv6, slot) = if address.is_ipv6() { (true, 4) } else { (false, 1) };
+        self.then(Expression::Immediate(0, bytes(address)))
+            .then(Expression::Immediate(slot, port.to_be_bytes().to_vec()))
+            .then(Expression::DestinationNat { ipv6, address: 0, port: slot })
+    }
+
     /// A text for whoever lists the rules.
     pub fn comment(mut self, text: &str) -> Self {
         self.comment = text.to_owned();
         self
+    }
+}
+
+fn bytes(address: IpAddr) -> Vec<u8> {
+    match address {
+        IpAddr::V4(v4) => v4.octets().to_vec(),
+        IpAddr::V6(v6) => v6.octets().to_vec(),
     }
 }
 

@@ -218,6 +218,7 @@ pub struct Transaction {
     family: Family,
     table: String,
     sets: u32,
+    rules: usize,
 }
 
 impl Transaction {
@@ -227,7 +228,7 @@ impl Transaction {
         let m = batch.begin(BATCH_BEGIN, 0, "begin", "transaction");
         m.fixed(&nfgenmsg(0, SUBSYSTEM));
         m.end();
-        Self { batch, family, table: table.to_owned(), sets: 0 }
+        Self { batch, family, table: table.to_owned(), sets: 0, rules: 0 }
     }
 
     fn begin(&mut self, command: u16, flags: u16, what: &'static str, name: &str) -> &mut Encoder {
@@ -357,8 +358,14 @@ impl Transaction {
         m.end();
     }
 
+    /// How many rules it adds.
+    pub fn rules(&self) -> usize {
+        self.rules
+    }
+
     /// Adds a rule at the end of a chain.
     pub fn add_rule(&mut self, chain: &str, rule: &Rule) {
+        self.rules += 1;
         let table = self.table.clone();
         let flags = wire::CREATE | wire::APPEND;
         let m = self.begin(NEWRULE, flags, "add nftables rule to", chain);

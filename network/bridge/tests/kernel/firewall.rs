@@ -1,8 +1,10 @@
 //! Who reaches whom.
 
 use crate::world::{
-    endpoint, ip, listen, network, on_a_host, output, outside, sandbox, talk, talk_from,
+    endpoint, ip, listen, make as make_sandbox, network, on_a_host, output, outside, publish, sandbox,
+    talk, talk_from, unpublish,
 };
+use crate::world::name as bridge_name;
 use bridge::BridgeError;
 use bridge::firewall::Published;
 use netlink::Namespace;
@@ -143,7 +145,7 @@ fn a_published_port_is_reached_from_everywhere_and_only_by_the_hosts_address() {
         let c = sandbox(&driver, "br1", "172.30.1.2");
         let server = listen(&a, 80);
         let port = published("0.0.0.0", 8080, "172.30.0.2", 80);
-        driver.publish(&[port]).unwrap();
+        publish(&driver, port).unwrap();
         assert_eq!(talk_from(&out, &server, "203.0.113.1:8080"), Some(ip("203.0.113.2")));
         assert_eq!(talk_from(&out, &server, "172.30.0.2:80"), None, "direct routing");
         assert_eq!(talk_from(&out, &server, "203.0.113.1:80"), None, "another port");
@@ -152,7 +154,7 @@ fn a_published_port_is_reached_from_everywhere_and_only_by_the_hosts_address() {
         assert!(talk_from(&b, &server, "203.0.113.1:8080").is_some(), "from its own network");
         assert!(talk_from(&a, &server, "203.0.113.1:8080").is_some(), "from itself");
         assert!(talk_from(&c, &server, "203.0.113.1:8080").is_some(), "from another network");
-        driver.unpublish(&[port]).unwrap();
+        unpublish(&driver, port);
         assert_eq!(talk_from(&out, &server, "203.0.113.1:8080"), None);
         assert!(driver.published().is_empty());
     });
@@ -167,7 +169,7 @@ fn a_port_published_on_loopback_is_not_reachable_from_outside() {
         let a = sandbox(&driver, "br0", "172.30.0.2");
         let b = sandbox(&driver, "br0", "172.30.0.3");
         let server = listen(&a, 80);
-        driver.publish(&[published("127.0.0.1", 8080, "172.30.0.2", 80)]).unwrap();
+        publish(&driver, published("127.0.0.1", 8080, "172.30.0.2", 80)).unwrap();
         assert!(talk(&server, "127.0.0.1:8080").is_some());
         assert_eq!(talk_from(&out, &server, "203.0.113.1:8080"), None);
         // A neighbour who sends loopback addresses over the wire.
@@ -198,12 +200,13 @@ fn a_host_port_is_given_once_and_a_container_port_stays_open_for_the_second() {
         let server = listen(&a, 80);
         let one = published("0.0.0.0", 8080, "172.30.0.2", 80);
         let two = published("203.0.113.1", 9090, "172.30.0.2", 80);
-        driver.publish(&[one, two]).unwrap();
-        let error = driver.publish(&[published("0.0.0.0", 8080, "172.30.0.3", 81)]).unwrap_err();
+        publish(&driver, one).unwrap();
+        publish(&driver, two).unwrap();
+        let error = publish(&driver, published("0.0.0.0", 8080, "172.30.0.3", 81)).unwrap_err();
         assert!(matches!(error, BridgeError::Published { .. }));
-        assert_eq!(error.to_string(), "publish port 0.0.0.0:8080/tcp: already allocated");
-        driver.unpublish(&[one]).unwrap();
-        driver.unpublish(&[one]).unwrap();
+        assert_eq!(error.to_string(), "Bind for 0.0.0.0:8080 failed: port is already allocated");
+        unpublish(&driver, one);
+        unpublish(&driver, one);
         assert_eq!(talk_from(&out, &server, "203.0.113.1:8080"), None);
         assert!(talk_from(&out, &server, "203.0.113.1:9090").is_some());
     });
@@ -218,7 +221,7 @@ fn ipv6_works_like_ipv4() {
         driver.ensure_bridge(&network("br1", &["fd00:31::1/64"])).unwrap();
         let make = |link: &str, address: &str, gateway: &str| {
             let endpoint = endpoint(link, &[address], &[gateway]);
-            Namespace::from_fd(driver.create_sandbox(&[endpoint], &[]).unwrap())
+            Namespace::from_fd(make_sandbox(&driver, &[endpoint], &[]).unwrap())
         };
         let a = make("br0", "fd00:30::2/64", "fd00:30::1");
         let b = make("br0", "fd00:30::3/64", "fd00:30::1");
@@ -226,8 +229,73 @@ fn ipv6_works_like_ipv4() {
         let server = listen(&b, 80);
         assert_eq!(talk_from(&a, &server, "[fd00:30::3]:80"), Some(ip("fd00:30::2")));
         assert_eq!(talk_from(&c, &server, "[fd00:30::3]:80"), None, "another network");
-        driver.publish(&[published("::", 8080, "fd00:30::3", 80)]).unwrap();
+        publish(&driver, published("::", 8080, "fd00:30::3", 80)).unwrap();
         assert!(talk_from(&c, &server, "[fd00:31::1]:8080").is_some());
+        assert!(talk(&server, "[fd00:30::1]:8080").is_some(), "from the host");
+    });
+}
+
+#[test]
+fn a_port_is_reached_from_the_hosts_loopback_over_ipv6_unless_bridges_filter() {
+    for bridges_filter in [false, true] {
+        on_a_host(|| {
+            // Where bridges do not pass packets to the filter, this is always so.
+            let call = std::path::Path::new("/proc/sys/net/bridge/bridge-nf-call-ip6tables");
+            if call.exists() {
+                std::fs::write(call, if bridges_filter { "1" } else { "0" }).unwrap();
+            } else if bridges_filter {
+                return;
+            }
+            let driver = crate::world::driver();
+            driver.ensure_bridge(&network("br0", &["fd00:30::1/64"])).unwrap();
+            let endpoint = endpoint("br0", &["fd00:30::2/64"], &["fd00:30::1"]);
+            let a = Namespace::from_fd(make_sandbox(&driver, &[endpoint], &[]).unwrap());
+            let server = listen(&a, 80);
+            publish(&driver, published("::", 8080, "fd00:30::2", 80)).unwrap();
+            let seen = talk(&server, "[::1]:8080");
+            assert_eq!(seen, (!bridges_filter).then(|| ip("fd00:30::1")));
+        });
+    }
+}
+
+#[test]
+fn users_rules_live_in_a_table_that_is_never_changed() {
+    on_a_host(|| {
+        let driver = crate::world::driver();
+        let out = outside();
+        driver.ensure_bridge(&network("br0", &["172.30.0.1/24"])).unwrap();
+        let a = sandbox(&driver, "br0", "172.30.0.2");
+        let server = listen(&a, 80);
+        publish(&driver, published("0.0.0.0", 8080, "172.30.0.2", 80)).unwrap();
+        assert!(talk_from(&out, &server, "203.0.113.1:8080").is_some());
+        let rule = "add rule inet coffer-user forward ip saddr 203.0.113.2 tcp dport 80 drop";
+        output(&["nft", rule]);
+        assert_eq!(talk_from(&out, &server, "203.0.113.1:8080"), None);
+        driver.ensure_bridge(&network("br1", &["172.30.1.1/24"])).unwrap();
+        driver.remove_bridge(&bridge_name("br1")).unwrap();
+        assert!(driver.rules_changed().unwrap(), "our rules are whole");
+        assert_eq!(talk_from(&out, &server, "203.0.113.1:8080"), None);
+    });
+}
+
+#[test]
+fn rules_that_somebody_removed_are_noticed_and_made_again() {
+    on_a_host(|| {
+        let driver = crate::world::driver();
+        let out = outside();
+        driver.ensure_bridge(&network("br0", &["172.30.0.1/24"])).unwrap();
+        let a = sandbox(&driver, "br0", "172.30.0.2");
+        let server = listen(&a, 80);
+        publish(&driver, published("0.0.0.0", 8080, "172.30.0.2", 80)).unwrap();
+        for command in ["flush ruleset", "flush table inet coffer", "delete table inet coffer-user"] {
+            output(&["nft", command]);
+            assert!(!driver.rules_changed().unwrap(), "{command}");
+            assert!(driver.rules_changed().unwrap(), "{command}");
+            assert!(talk_from(&out, &server, "203.0.113.1:8080").is_some(), "{command}");
+            assert_eq!(talk_from(&out, &server, "172.30.0.2:80"), None, "{command}");
+        }
+        output(&["nft", "add table inet theirs"]);
+        assert!(driver.rules_changed().unwrap(), "others may change their own");
     });
 }
 
@@ -260,15 +328,15 @@ fn a_flushed_rule_set_comes_back_with_the_next_port() {
         driver.ensure_bridge(&network("br0", &["172.30.0.1/24"])).unwrap();
         let a = sandbox(&driver, "br0", "172.30.0.2");
         let server = listen(&a, 80);
-        driver.publish(&[published("0.0.0.0", 8080, "172.30.0.2", 80)]).unwrap();
+        publish(&driver, published("0.0.0.0", 8080, "172.30.0.2", 80)).unwrap();
         output(&["nft", "flush", "ruleset"]);
-        driver.publish(&[published("0.0.0.0", 8081, "172.30.0.2", 80)]).unwrap();
+        publish(&driver, published("0.0.0.0", 8081, "172.30.0.2", 80)).unwrap();
         for port in [8080, 8081] {
             let to = format!("203.0.113.1:{port}");
             assert!(talk_from(&out, &server, &to).is_some(), "{port}");
         }
         output(&["nft", "flush", "ruleset"]);
-        driver.unpublish(&[published("0.0.0.0", 8080, "172.30.0.2", 80)]).unwrap();
+        unpublish(&driver, published("0.0.0.0", 8080, "172.30.0.2", 80));
         assert_eq!(talk_from(&out, &server, "203.0.113.1:8080"), None);
         assert!(talk_from(&out, &server, "203.0.113.1:8081").is_some());
     });
@@ -295,9 +363,9 @@ fn a_flow_of_datagrams_follows_the_port_from_one_container_to_the_next() {
             let server = socket(&container);
             let port = Published { protocol: 17, ..published("0.0.0.0", 5300, &address, 53) };
             if let Some(last) = last.replace(port) {
-                driver.unpublish(&[last]).unwrap();
+                unpublish(&driver, last);
             }
-            driver.publish(&[port]).unwrap();
+            publish(&driver, port).unwrap();
             // An ICMP error of an earlier datagram is reported by the next call.
             if client.send_to(&[n], "203.0.113.1:5300").is_err() {
                 client.send_to(&[n], "203.0.113.1:5300").unwrap();

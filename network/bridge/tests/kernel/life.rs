@@ -1,10 +1,12 @@
 //! Bridges over their life, many sandboxes, and drivers that follow one another.
 
 use crate::world::{
-    driver, json, links, listen, name, network, on_a_host, output, prefix, sandbox, talk_from,
+    driver, ip, json, links, listen, make, name, network, on_a_host, output, prefix, publish,
+    sandbox, talk_from,
 };
-use bridge::BridgeError;
 use bridge::firewall::Published;
+use bridge::pool::NamespacePool;
+use bridge::{BridgeError, Driver, Permitted};
 use std::time::Duration;
 
 fn wait_for_links(wanted: &[&str]) {
@@ -60,9 +62,13 @@ fn a_bridge_of_somebody_else_is_used_and_loses_nothing() {
         output(&["ip", "link", "add", "br0", "type", "bridge"]);
         output(&["ip", "link", "set", "br0", "mtu", "1234"]);
         output(&["ip", "addr", "add", "10.77.0.1/24", "dev", "br0"]);
-        let driver = driver();
         let mut net = network("br0", &["172.30.0.1/24"]);
         net.mtu = Some(1400);
+        let error = driver().ensure_bridge(&net).unwrap_err();
+        assert!(matches!(error, BridgeError::Foreign { .. }));
+        assert!(!output(&["ip", "addr", "show", "br0"]).contains("172.30"), "nothing was done");
+        let permitted = Permitted { bridges: vec!["br0".into()], parents: None };
+        let driver = Driver::open(NamespacePool::start(0).unwrap(), permitted).unwrap();
         driver.ensure_bridge(&net).unwrap();
         let shown = &json(&["ip", "-j", "addr", "show", "br0"])[0];
         assert_eq!(shown["mtu"], 1234);
@@ -162,11 +168,13 @@ fn the_next_driver_takes_over_networks_and_ports() {
         };
         let ports = [
             port("0.0.0.0", "172.30.0.2"),
-            port("127.0.0.1", "172.30.0.2"),
+            Published { host_port: 54, ..port("127.0.0.1", "172.30.0.2") },
             port("::", "fd00:31::2"),
-            port("fd00:31::1", "fd00:31::2"),
+            Published { host_port: 54, ..port("fd00:31::1", "fd00:31::2") },
         ];
-        first.publish(&ports).unwrap();
+        for port in ports {
+            publish(&first, port).unwrap();
+        }
         let before = rules_as_text();
         drop(first);
         let second = driver();
@@ -176,7 +184,7 @@ fn the_next_driver_takes_over_networks_and_ports() {
         let mut wanted = ports;
         wanted.sort();
         assert_eq!(read, wanted);
-        let removed = second.reconcile(&[name("br0"), name("br1")]).unwrap();
+        let removed = second.reconcile(&[name("br0"), name("br1")], (&ports, &[]), &[ip("172.30.0.2")]).unwrap();
         assert!(removed.is_empty());
         assert_eq!(rules_as_text(), before, "what was read is what is written");
         let b = sandbox(&second, "br0", "172.30.0.3");
@@ -197,16 +205,15 @@ fn reconciling_removes_what_nobody_owns_and_spares_others() {
         }
         let keep = sandbox(&driver, "br0", "172.30.0.2");
         let stray = sandbox(&driver, "br1", "172.30.1.2");
-        let removed = driver.reconcile(&[name("br0")]).unwrap();
+        let removed = driver.reconcile(&[name("br0")], (&[], &[]), &[]).unwrap();
         assert_eq!(removed, ["br1", "br2"]);
         let left = links();
         assert_eq!(left.len(), 4, "lo, theirs, br0 and its veth: {left:?}");
         let text = rules_as_text();
         assert!(text.contains("table inet theirs") && text.contains("in-br0"));
         assert!(!text.contains("br1") && !text.contains("br2"), "{text}");
-        let error = driver
-            .create_sandbox(&[crate::world::endpoint("br1", &["172.30.1.3/24"], &[])], &[])
-            .unwrap_err();
+        let lost = crate::world::endpoint("br1", &["172.30.1.3/24"], &[]);
+        let error = make(&driver, &[lost], &[]).unwrap_err();
         assert!(matches!(error, BridgeError::UnknownBridge { .. }));
         drop((keep, stray));
     });

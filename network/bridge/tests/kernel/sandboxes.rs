@@ -1,7 +1,7 @@
 //! What a container finds in its namespace.
 
 use crate::world::{
-    driver, driver_with, endpoint, json, listen, name, network, on_a_host, output, talk_from,
+    driver, driver_with, endpoint, json, listen, make, name, network, on_a_host, output, talk_from,
 };
 use bridge::BridgeError;
 use netlink::Namespace;
@@ -36,7 +36,7 @@ fn an_interface_is_as_described(prepared: usize) {
         driver.ensure_bridge(&net).unwrap();
         let endpoint =
             endpoint("br0", &["172.30.0.2/24", "fd00:30::2/64"], &["172.30.0.1", "fd00:30::1"]);
-        let a = Namespace::from_fd(driver.create_sandbox(&[endpoint], &[]).unwrap());
+        let a = Namespace::from_fd(make(&driver, &[endpoint], &[]).unwrap());
         a.run(|| {
             let links = json(&["ip", "-j", "addr"]);
             assert_eq!(links.as_array().unwrap().len(), 2, "{links}");
@@ -87,7 +87,7 @@ fn an_interface_without_ipv6_address_has_no_ipv6_but_loopback_has() {
 fn a_sandbox_without_endpoints_has_only_its_loopback() {
     on_a_host(|| {
         let driver = driver();
-        let a = Namespace::from_fd(driver.create_sandbox(&[], &[]).unwrap());
+        let a = Namespace::from_fd(make(&driver, &[], &[]).unwrap());
         a.run(|| {
             let links = json(&["ip", "-j", "link"]);
             assert_eq!(links.as_array().unwrap().len(), 1);
@@ -107,7 +107,7 @@ fn a_sandbox_is_plugged_into_several_networks() {
         let first = endpoint("br0", &["172.30.0.2/24"], &["172.30.0.1"]);
         let mut second = endpoint("br1", &["172.30.1.2/24", "fd00:31::2/64"], &[]);
         second.interface = name("eth1");
-        let a = Namespace::from_fd(driver.create_sandbox(&[first, second], &[]).unwrap());
+        let a = Namespace::from_fd(make(&driver, &[first, second], &[]).unwrap());
         let b = crate::world::sandbox(&driver, "br0", "172.30.0.3");
         let c = crate::world::sandbox(&driver, "br1", "172.30.1.3");
         let server = listen(&a, 80);
@@ -126,7 +126,7 @@ fn sysctls_are_exactly_those_that_were_asked_for() {
         let ask = |sysctls: &[(&str, &str)]| {
             let all: Vec<_> =
                 sysctls.iter().map(|(n, v)| ((*n).to_owned(), (*v).to_owned())).collect();
-            driver.create_sandbox(&[], &all).map(Namespace::from_fd)
+            make(&driver, &[], &all).map(Namespace::from_fd)
         };
         let untouched = netlink::Namespace::create(|| Ok(())).unwrap().0;
         let plain = ask(&[]).unwrap();
@@ -159,11 +159,11 @@ fn a_sandbox_that_cannot_be_plugged_in_says_why_and_leaves_nothing() {
     on_a_host(|| {
         let driver = driver();
         let wanted = endpoint("absent", &["172.30.0.2/24"], &[]);
-        let error = driver.create_sandbox(&[wanted], &[]).unwrap_err();
+        let error = make(&driver, &[wanted], &[]).unwrap_err();
         assert_eq!(error.to_string(), "plug into bridge absent: no such bridge");
         driver.ensure_bridge(&network("br0", &["172.30.0.1/24"])).unwrap();
         let wanted = endpoint("br0", &["172.30.0.2/24"], &["10.9.9.9"]);
-        let error = driver.create_sandbox(&[wanted], &[]).unwrap_err();
+        let error = make(&driver, &[wanted], &[]).unwrap_err();
         assert_eq!(error.to_string(), "set up interface eth0");
         let BridgeError::Kernel { source, .. } = error else { panic!("{error}") };
         assert_eq!(source.errno(), Some(Errno::NETUNREACH));

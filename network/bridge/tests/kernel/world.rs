@@ -1,7 +1,9 @@
 //! What the tests share: a host, an outside, sandboxes, and ways to send something from one to another.
 
 use bridge::pool::NamespacePool;
-use bridge::{Driver, Endpoint, Network, Prefix};
+use bridge::{
+    Attachment, Driver, Endpoint, Network, Opened, Permitted, Prefix, Published, SandboxSpec, Wanted,
+};
 use netlink::address::Address;
 use netlink::link::VethSpec;
 use netlink::route::Route;
@@ -47,21 +49,37 @@ pub(crate) fn driver() -> Driver {
 
 /// A driver whose pool is full.
 pub(crate) fn driver_with(prepared: usize) -> Driver {
-    let driver = Driver::open(NamespacePool::start(prepared).unwrap()).unwrap();
+    let driver = Driver::open(NamespacePool::start(prepared).unwrap(), Permitted::default()).unwrap();
     assert!(driver.pool().wait_full(Duration::from_secs(10)));
     driver
 }
 
 /// A network with Docker's usual settings.
 pub(crate) fn network(link: &str, gateways: &[&str]) -> Network {
-    Network {
-        link: name(link),
-        gateways: gateways.iter().map(|text| prefix(text)).collect(),
-        mtu: None,
-        icc: true,
-        masquerade: true,
-        internal: false,
-    }
+    Network::plain(name(link), gateways.iter().map(|text| prefix(text)).collect())
+}
+
+/// Publishes exactly this port.
+pub(crate) fn publish(driver: &Driver, port: Published) -> Result<(), bridge::BridgeError> {
+    let Published { protocol, host, host_port, container, container_port } = port;
+    let routes = vec![(Some(host), container)];
+    let range = Some((host_port, host_port));
+    driver.publish(&[Wanted { protocol, routes, range, container_port }]).map(|_| ())
+}
+
+/// Takes a port back.
+pub(crate) fn unpublish(driver: &Driver, port: Published) {
+    driver.release(&[port], &[] as &[Opened], &[port.container]).unwrap();
+}
+
+/// A namespace with these interfaces and sysctls.
+pub(crate) fn make(
+    driver: &Driver,
+    endpoints: &[Endpoint],
+    sysctls: &[(String, String)],
+) -> Result<std::os::fd::OwnedFd, bridge::BridgeError> {
+    let spec = SandboxSpec { endpoints, sysctls, ..SandboxSpec::default() };
+    driver.create_sandbox(&spec).map(|sandbox| sandbox.namespace)
 }
 
 /// An endpoint `eth0` with these addresses, the gateway being the first address of each network.
@@ -73,7 +91,8 @@ pub(crate) fn endpoint(link: &str, addresses: &[&str], gateways: &[&str]) -> End
         None => Mac::from_ipv4(Ipv4Addr::LOCALHOST),
     };
     Endpoint {
-        bridge: name(link),
+        attachment: Attachment::Bridge(name(link)),
+        on_link: [false; 2],
         interface: name("eth0"),
         mac,
         addresses,
@@ -86,7 +105,7 @@ pub(crate) fn endpoint(link: &str, addresses: &[&str], gateways: &[&str]) -> End
 pub(crate) fn sandbox(driver: &Driver, link: &str, address: &str) -> Namespace {
     let gateway = address.rsplit_once('.').unwrap().0.to_owned() + ".1";
     let endpoint = endpoint(link, &[&format!("{address}/24")], &[&gateway]);
-    Namespace::from_fd(driver.create_sandbox(&[endpoint], &[]).unwrap())
+    Namespace::from_fd(make(driver, &[endpoint], &[]).unwrap())
 }
 
 /// A namespace outside: 203.0.113.2, with the host at 203.0.113.1 as its default route.
