@@ -4,6 +4,7 @@ use api_types::host::Ulimit;
 use std::collections::BTreeMap;
 use std::net::{IpAddr, Ipv4Addr};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 /// The engine's settings.
 #[derive(Debug, Clone)]
@@ -52,6 +53,12 @@ pub struct Config {
     pub labels: Vec<String>,
     /// Seconds that stop waits before it kills.
     pub stop_timeout: i64,
+    /// What is known about registries.
+    pub registry: Arc<distribution::Config>,
+    /// Layers that are downloaded at the same time.
+    pub max_downloads: usize,
+    /// Layers of one push that are uploaded at the same time.
+    pub max_uploads: usize,
     /// How many events are kept for clients that ask for past ones.
     pub kept_events: usize,
 }
@@ -81,6 +88,9 @@ impl Default for Config {
             ulimits: Vec::new(),
             labels: Vec::new(),
             stop_timeout: 10,
+            registry: Arc::default(),
+            max_downloads: 3,
+            max_uploads: 5,
             kept_events: 256,
         }
     }

@@ -63,6 +63,8 @@ pub(crate) struct Shared {
     pub(crate) workers: Workers,
     pub(crate) store: metadata::Store,
     pub(crate) images: images::Store,
+    pub(crate) downloads: crate::image::pull::download::Downloads,
+    pub(crate) unpacks: crate::image::pull::layer::Unpacks,
     pub(crate) events: Bus,
     pub(crate) containers: Registry,
     pub(crate) execs: exec::Registry,
@@ -88,6 +90,8 @@ impl Engine {
         let engine = Self(Arc::new(Shared {
             facts: Facts::probe(),
             bridge: DefaultBridge::new(&config)?,
+            downloads: crate::image::pull::download::Downloads::new(config.max_downloads),
+            unpacks: crate::image::pull::layer::Unpacks::new(),
             events: Bus::new(config.kept_events, kept),
             config,
             workers,

@@ -62,15 +62,16 @@ impl Repository {
         }
         let (endpoint, answer) = found?;
         let url = self.address(endpoint, &target).shown();
-        let refused = |why: String| {
-            Err(Error::Answer { method: Method::GET, url: url.clone(), why })
-        };
+        let refused =
+            |why: String| Err(Error::Answer { method: Method::GET, url: url.clone(), why });
         let skip = match answer.status() {
             StatusCode::PARTIAL_CONTENT => {
                 let range = header(answer.headers(), CONTENT_RANGE);
                 if !range.starts_with(&format!("bytes {from}-")) {
                     let range = crate::error::shown(range, 100);
-                    return refused(format!("the answer has the range {range:?}, not from {from} on"));
+                    return refused(format!(
+                        "the answer has the range {range:?}, not from {from} on"
+                    ));
                 }
                 0
             }
@@ -80,7 +81,9 @@ impl Repository {
         if let Some(length) = length
             && length + (from - skip) > size
         {
-            return refused(format!("the blob has more than the {size} bytes that its manifest says"));
+            return refused(format!(
+                "the blob has more than the {size} bytes that its manifest says"
+            ));
         }
         Ok(BlobStream { repository: self.clone(), body: answer.into_body(), url, skip })
     }

@@ -44,7 +44,9 @@ pub(crate) fn client_config(
             // A bundle may have certificates that this library does not take; the others count.
             roots.add_parsable_certificates(CertificateDer::pem_slice_iter(&bundle).flatten());
         }
-        for path in files(&directory, "crt").map_err(|error| failed(&directory, error.to_string()))? {
+        for path in
+            files(&directory, "crt").map_err(|error| failed(&directory, error.to_string()))?
+        {
             let bytes = read(&path).map_err(|error| failed(&path, error.to_string()))?;
             for certificate in CertificateDer::pem_slice_iter(&bytes) {
                 let certificate = certificate.map_err(|error| failed(&path, error.to_string()))?;

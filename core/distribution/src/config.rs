@@ -171,13 +171,11 @@ mod tests {
     #[test]
     fn mirrors_come_first_and_get_no_credentials_of_the_user() {
         let mut config = Config::default();
-        let mirror = Mirror { url: "http://m:5000/hub/".into(), credentials: Credentials::default() };
+        let mirror =
+            Mirror { url: "http://m:5000/hub/".into(), credentials: Credentials::default() };
         config.mirrors.insert("docker.io".into(), vec![mirror]);
-        let user = Credentials {
-            username: "jo".into(),
-            password: "pw".into(),
-            ..Credentials::default()
-        };
+        let user =
+            Credentials { username: "jo".into(), password: "pw".into(), ..Credentials::default() };
         let endpoints = config.endpoints("docker.io", &user, false, true);
         let shown: Vec<_> =
             endpoints.iter().map(|e| (e.base.to_string(), e.credentials.is_anonymous())).collect();
@@ -190,8 +188,10 @@ mod tests {
 
     #[test]
     fn the_policy_names_domains_or_all_below_one() {
-        let config =
-            Config { allowed: Some(vec!["docker.io".into(), "*.corp".into()]), ..Config::default() };
+        let config = Config {
+            allowed: Some(vec!["docker.io".into(), "*.corp".into()]),
+            ..Config::default()
+        };
         assert!(config.allows("docker.io"));
         assert!(config.allows("a.b.corp"));
         assert!(!config.allows("corp"));

@@ -48,9 +48,8 @@ impl Connector {
         let (stream, addresses) = dial(&reached.host, reached.port).await?;
         // Small requests and their answers follow each other; a failure costs some waiting.
         stream.set_nodelay(true).ok();
-        let insecure = |addresses: &[IpAddr]| {
-            self.config.is_insecure(&address.host, address.port, addresses)
-        };
+        let insecure =
+            |addresses: &[IpAddr]| self.config.is_insecure(&address.host, address.port, addresses);
         let Some(proxy) = proxy else {
             if !address.tls {
                 return Ok(Stream::plain(stream));

@@ -364,7 +364,8 @@ mod tests {
         assert!(refusal.is_temporary());
         let refusal = Refusal::parse(StatusCode::UNAUTHORIZED, None, br#"{"details":"no"}"#);
         assert_eq!(refusal.to_string(), "unauthorized: no");
-        let body = br#"{"errors":[{"code":"DENIED"},{"code":"NAME_INVALID","message":"a\u0007b"}]}"#;
+        let body =
+            br#"{"errors":[{"code":"DENIED"},{"code":"NAME_INVALID","message":"a\u0007b"}]}"#;
         let refusal = Refusal::parse(StatusCode::FORBIDDEN, None, body);
         assert_eq!(refusal.to_string(), "errors:\ndenied\nname invalid: ab");
     }

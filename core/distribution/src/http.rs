@@ -1,7 +1,7 @@
 //! One request and its answer, with deadlines and bounds, without any knowledge of registries.
 
-use crate::connect::{ConnectError, Connector};
 use crate::challenge::Challenge;
+use crate::connect::{ConnectError, Connector};
 use crate::error::{Code, Error, Refusal, TransportError};
 use crate::{Address, Config};
 use bytes::Bytes;
@@ -79,8 +79,8 @@ impl Http {
             .pool_idle_timeout(Duration::from_secs(30))
             .http1_max_buf_size(512 << 10)
             .build(Connector::new(Arc::clone(&config)));
-        let agent = HeaderValue::from_str(agent)
-            .unwrap_or_else(|_| HeaderValue::from_static("coffer"));
+        let agent =
+            HeaderValue::from_str(agent).unwrap_or_else(|_| HeaderValue::from_static("coffer"));
         Self { client, config, agent }
     }
 
@@ -96,11 +96,8 @@ impl Http {
         headers: &[(HeaderName, HeaderValue)],
         body: Body,
     ) -> Result<Response<Incoming>, Error> {
-        let failed = |source| Error::Transport {
-            method: method.clone(),
-            url: address.shown(),
-            source,
-        };
+        let failed =
+            |source| Error::Transport { method: method.clone(), url: address.shown(), source };
         let uri = address.uri().ok_or_else(|| failed(TransportError::Redirect(address.shown())))?;
         let mut request = Request::new(body);
         (*request.method_mut(), *request.uri_mut()) = (method.clone(), uri);
@@ -130,7 +127,9 @@ impl Http {
         };
         let head: usize = answer.headers().iter().map(|(n, v)| n.as_str().len() + v.len()).sum();
         if head > HEAD_MAX {
-            return Err(failed(TransportError::Broken("the head of the answer is too long".into())));
+            return Err(failed(TransportError::Broken(
+                "the head of the answer is too long".into(),
+            )));
         }
         Ok(answer)
     }

@@ -53,3 +53,5 @@ pub use proxy::Proxies;
 pub use repository::{Access, Login, Repository, login};
 pub use search::{Found, LIMIT_MAX, search};
 pub use upload::{Upload, Uploaded};
+
+pub use hyper::Method;

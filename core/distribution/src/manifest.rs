@@ -223,8 +223,10 @@ mod tests {
 
     #[test]
     fn what_a_document_says_of_itself_counts() {
-        let of = |told: &str, text: &str| media_type(told, text.as_bytes()).map_err(|e| e.to_string());
-        let text = format!(r#"{{"schemaVersion":2,"mediaType":"{}","manifests":[]}}"#, media::INDEX);
+        let of =
+            |told: &str, text: &str| media_type(told, text.as_bytes()).map_err(|e| e.to_string());
+        let text =
+            format!(r#"{{"schemaVersion":2,"mediaType":"{}","manifests":[]}}"#, media::INDEX);
         assert_eq!(of("text/plain", &text).unwrap(), media::INDEX);
         assert_eq!(of("", r#"{"schemaVersion":2,"config":{}}"#).unwrap(), media::MANIFEST);
         let text = r#"{"schemaVersion":2,"config":{},"layers":[]}"#;

@@ -131,7 +131,9 @@ mod tests {
         ] {
             assert_eq!(of(direct), None, "{direct}");
         }
-        for by_proxy in ["http://notcorp/", "https://sub.example/", "http://one/", "http://11.0.0.1/"] {
+        for by_proxy in
+            ["http://notcorp/", "https://sub.example/", "http://one/", "http://11.0.0.1/"]
+        {
             assert!(of(by_proxy).is_some(), "{by_proxy}");
         }
         let proxy = of("https://registry.example/").unwrap();

@@ -418,8 +418,7 @@ async fn login_at(http: &Http, endpoint: &Endpoint) -> Result<Login, Error> {
     let value = match challenges.iter().find(|c| matches!(c, Challenge::Bearer { .. })) {
         Some(Challenge::Bearer { realm, service, .. }) => {
             let wanted = Wanted { realm, service, scopes: &[], offline: true };
-            let token =
-                token::fetch(http, &endpoint.base, &wanted, &endpoint.credentials).await?;
+            let token = token::fetch(http, &endpoint.base, &wanted, &endpoint.credentials).await?;
             identity_token = token.refresh;
             HeaderValue::from_str(&format!("Bearer {}", token.bearer)).ok()
         }

@@ -111,12 +111,10 @@ async fn ask(
 /// The index's host, if the term names one, and the term itself.
 fn split(term: &str) -> (Option<&str>, &str) {
     match term.split_once('/') {
-        Some((host, rest)) if host.contains(['.', ':']) || host == "localhost" => {
-            match host {
-                "docker.io" | "index.docker.io" => (None, rest.trim_start_matches("library/")),
-                host => (Some(host), rest),
-            }
-        }
+        Some((host, rest)) if host.contains(['.', ':']) || host == "localhost" => match host {
+            "docker.io" | "index.docker.io" => (None, rest.trim_start_matches("library/")),
+            host => (Some(host), rest),
+        },
         _ => (None, term.trim_start_matches("library/")),
     }
 }

@@ -111,6 +111,13 @@ impl Repository {
         }
     }
 
+    /// Takes a blob over from the repository `source` of the same registry, which [`Repository::add_source`] must know.
+    /// False when the registry would have it sent instead.
+    pub async fn mount(&self, digest: &Digest, source: &str) -> Result<bool, Error> {
+        let begun = self.begin(Some((digest, &source.to_owned()))).await?;
+        Ok(begun.is_none())
+    }
+
     fn odd(&self) -> Error {
         Error::Answer {
             method: Method::POST,
@@ -150,7 +157,8 @@ impl Repository {
             ];
             if session.offset > 0 {
                 let range = format!("{}-{}", session.offset, blob.size - 1);
-                headers.extend(HeaderValue::from_str(&range).ok().map(|range| (CONTENT_RANGE, range)));
+                headers
+                    .extend(HeaderValue::from_str(&range).ok().map(|range| (CONTENT_RANGE, range)));
             }
             let (endpoint, address) = (session.endpoint, session.address.clone());
             let answer = self.send(endpoint, &Method::PATCH, &address, headers, body).await?;

@@ -1,6 +1,6 @@
 //! Removing what nobody has.
 
-use crate::record::{IMAGES, LAYERS, User};
+use crate::record::{IMAGES, LAYERS, REFERENCES, User};
 use crate::{Error, Lease, Store};
 use metadata::Read as _;
 use spec::{Digest, SnapshotKey};
@@ -112,6 +112,10 @@ impl Store {
             alive.blobs.extend(image.blobs().cloned());
             alive.layers.extend(image.layers.into_iter().map(|layer| layer.chain));
         }
+        for (_, named) in self.read()?.list(REFERENCES)? {
+            alive.blobs.extend(named.origin.map(|origin| origin.digest));
+        }
+        alive.blobs.extend(self.fetched()?);
         let held = self.leases().held();
         alive.blobs.extend(held.blobs.keys().cloned());
         alive.layers.extend(held.layers.keys().cloned());
@@ -127,7 +131,7 @@ impl Store {
     }
 
     /// Ends an operation whose blocking parts have ended too.
-    pub(crate) async fn end_shared(&self, lease: std::sync::Arc<Lease>) {
+    pub async fn end_shared(&self, lease: std::sync::Arc<Lease>) {
         if let Some(lease) = std::sync::Arc::into_inner(lease) {
             self.end(lease).await;
         }

@@ -181,7 +181,7 @@ impl Store {
     ) -> Result<Image, Error> {
         let config = serde_json::to_vec(config).expect("a configuration is JSON");
         let names = name.into_iter().collect();
-        let image = NewImage { config, manifest: None, layers, parent, names };
+        let image = NewImage { config, manifest: None, layers, parent, names, origin: None };
         let (store, lease) = (self.clone(), Arc::clone(lease));
         let add = move || store.add_blocking(&lease, image).map(|(image, _)| image);
         tokio::task::spawn_blocking(add).await?

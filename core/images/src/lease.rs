@@ -37,6 +37,8 @@ struct Mine {
     layers: Vec<SnapshotKey>,
     /// Those of the layers that did not exist before.
     made: Vec<SnapshotKey>,
+    /// Blobs that may have become garbage by the operation.
+    left: Vec<Digest>,
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
@@ -120,13 +122,19 @@ impl Lease {
         true
     }
 
-    /// The blobs that this lease has.
+    /// The blobs that this lease has, and those that the operation has taken away from something.
     pub(crate) fn blobs(&self) -> Vec<Digest> {
-        lock(&self.mine).blobs.clone()
+        let mine = lock(&self.mine);
+        mine.blobs.iter().chain(&mine.left).cloned().collect()
+    }
+
+    /// Notes that nothing may have a blob any more when the operation has ended.
+    pub(crate) fn leave_blob(&self, digest: Digest) {
+        lock(&self.mine).left.push(digest);
     }
 
     /// Notes that a layer does not exist yet and is about to be unpacked.
-    pub(crate) fn made_layer(&self, key: &SnapshotKey) {
+    pub fn made_layer(&self, key: &SnapshotKey) {
         lock(&self.mine).made.push(key.clone());
     }
 

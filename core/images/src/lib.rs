@@ -15,6 +15,7 @@
 //! content   blobs: configuration (its digest is the image's id), manifest, layers as they came
 //! metadata  images      id -> Image: manifest, layers, parent, sizes
 //!           references  full name with tag or digest -> id
+//!           fetched     digest -> since when: blobs of a pull that is not, or never was, finished
 //!           layers      chain id -> Layer: a snapshot of this name exists, and how large it is
 //! ```
 //!
@@ -38,6 +39,7 @@ mod changes;
 mod collect;
 mod commit;
 mod error;
+mod fetched;
 mod filter;
 mod glob;
 mod history;
@@ -67,7 +69,7 @@ pub use lease::Lease;
 pub use list::Summary;
 pub use load::{Loaded, Progress};
 pub use prune::Pruned;
-pub use record::{Image, ImageLayer, Layer, User};
+pub use record::{Image, ImageLayer, Layer, User, chain};
 pub use remove::{RemoveOptions, Removed};
 pub use save::Save;
 pub use store::{NewImage, NewLayer, Store};

@@ -14,6 +14,9 @@ pub(crate) const REFERENCES: Table<str, Named> = Table::new("references");
 /// Unpacked layers by their chain id.
 pub(crate) const LAYERS: Table<SnapshotKey, Layer> = Table::new("layers");
 
+/// Blobs that were fetched for an image that does not exist yet.
+pub(crate) const FETCHED: Table<Digest, Wanted> = Table::new("fetched");
+
 /// What is known about one image without reading its configuration.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Image {
@@ -82,6 +85,16 @@ pub struct Layer {
 pub(crate) struct Named {
     /// The image.
     pub(crate) id: Digest,
+    /// The manifest or index that it was in a registry, when it came from one; its blob is kept.
+    #[serde(default)]
+    pub(crate) origin: Option<Descriptor>,
+}
+
+/// A blob that waits for its image.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub(crate) struct Wanted {
+    /// Since when: nanoseconds since 1970.
+    pub(crate) since: i64,
 }
 
 /// A container, as far as images matter to it.
@@ -99,7 +112,7 @@ pub struct User {
 
 /// The chain ids of layers, lowest first: the first is the diff id itself, each further one the digest of the one
 /// before, a blank and the diff id (config.md, "Layer ChainID").
-pub(crate) fn chain(diff_ids: &[Digest]) -> Vec<SnapshotKey> {
+pub fn chain(diff_ids: &[Digest]) -> Vec<SnapshotKey> {
     let mut chain: Vec<SnapshotKey> = Vec::with_capacity(diff_ids.len());
     for diff_id in diff_ids {
         let digest = match chain.last() {

@@ -40,6 +40,8 @@ struct Removal<'a> {
     done: Vec<Removed>,
     /// Images that are gone, with their layers and blobs.
     images: Vec<Image>,
+    /// What names that are gone stood for in a registry.
+    origins: Vec<Digest>,
 }
 
 impl Store {
@@ -55,8 +57,8 @@ impl Store {
         let remove = async move {
             let (blocking, users) = (store.clone(), all.clone());
             let remove = move || blocking.remove_blocking(&text, options, &users);
-            let (mut removed, images) = tokio::task::spawn_blocking(remove).await??;
-            store.remove_layers(&all, images, &mut removed).await?;
+            let (mut removed, images, origins) = tokio::task::spawn_blocking(remove).await??;
+            store.remove_layers(&all, images, origins, &mut removed).await?;
             Ok(removed)
         };
         tokio::spawn(remove).await?
@@ -67,13 +69,14 @@ impl Store {
         text: &str,
         options: RemoveOptions,
         users: &[User],
-    ) -> Result<(Vec<Removed>, Vec<Image>), Error> {
+    ) -> Result<(Vec<Removed>, Vec<Image>, Vec<Digest>), Error> {
         let writer = self.write()?;
         let image = crate::lookup::resolve(&writer, text)?.ok_or_else(|| not_found(text))?;
-        let mut removal = Removal { users, writer, done: Vec::new(), images: Vec::new() };
+        let (done, images, origins) = (Vec::new(), Vec::new(), Vec::new());
+        let mut removal = Removal { users, writer, done, images, origins };
         removal.run(&image, text, options)?;
         removal.writer.commit()?;
-        Ok((removal.done, removal.images))
+        Ok((removal.done, removal.images, removal.origins))
     }
 
     /// Removes what images that are gone had, the uppermost layer first.
@@ -81,12 +84,13 @@ impl Store {
         &self,
         users: &[User],
         images: Vec<Image>,
+        origins: Vec<Digest>,
         removed: &mut Vec<Removed>,
     ) -> Result<(), Error> {
-        if images.is_empty() {
+        if images.is_empty() && origins.is_empty() {
             return Ok(());
         }
-        let blobs = images.iter().flat_map(|image| image.blobs().cloned()).collect();
+        let blobs = images.iter().flat_map(|image| image.blobs().cloned()).chain(origins).collect();
         let layers: Vec<_> =
             images.iter().flat_map(|image| image.snapshots().into_iter().rev()).collect();
         // What is reported is what is no longer used; that its files are gone may take longer.
@@ -158,6 +162,8 @@ impl Removal<'_> {
     }
 
     fn remove_name(&mut self, image: &Image, name: &Reference) -> Result<(), Error> {
+        let named = self.writer.get(REFERENCES, &*name.to_string())?;
+        self.origins.extend(named.and_then(|named| named.origin).map(|origin| origin.digest));
         self.writer.remove(REFERENCES, &*name.to_string())?;
         self.done.push(Removed::Untagged { name: name.familiar(), image: image.id.clone() });
         Ok(())

@@ -1,7 +1,7 @@
 //! The store, and adding images to it.
 
 use crate::lease::{Lease, Leases};
-use crate::record::{IMAGES, Image, ImageLayer, LAYERS, Layer, Named, REFERENCES, chain, digest};
+use crate::record::{FETCHED, IMAGES, Image, ImageLayer, LAYERS, Layer, Named, REFERENCES, chain, digest};
 use crate::{Error, Layers, time};
 use archive::{Decoder, HashReader};
 use content::Expected;
@@ -45,6 +45,8 @@ pub struct NewImage {
     pub parent: Option<Digest>,
     /// Its names, each with a tag or a digest. A name that another image has moves to this one.
     pub names: Vec<Reference>,
+    /// The manifest or index that these names stand for in a registry; its blob is kept with them.
+    pub origin: Option<Descriptor>,
 }
 
 /// A layer of an image to be added.
@@ -176,12 +178,18 @@ impl Store {
         }
         let mut moved = Vec::new();
         for name in &image.names {
-            let named = Named { id: added.id.clone() };
+            let named = Named { id: added.id.clone(), origin: image.origin.clone() };
             let key = crate::lookup::key(name);
             let old = writer.get(REFERENCES, &*key)?;
             writer.put(REFERENCES, &*key, &named)?;
+            if let Some(origin) = old.as_ref().and_then(|old| old.origin.as_ref()) {
+                lease.leave_blob(origin.digest.clone());
+            }
             moved.extend(old.filter(|old| old.id != added.id).map(|old| (name.clone(), old.id)));
             added.tagged_at = Some(time::now());
+        }
+        for blob in added.blobs().chain(image.origin.iter().map(|origin| &origin.digest)) {
+            writer.remove(FETCHED, blob)?;
         }
         writer.put(IMAGES, &added.id, &added)?;
         writer.commit_durable()?;
@@ -224,7 +232,7 @@ fn describe(image: &NewImage) -> Result<Image, Error> {
     })
 }
 
-fn check_diff_id(content: &content::Store, blob: &Digest, expected: &Digest) -> Result<(), Error> {
+pub(crate) fn check_diff_id(content: &content::Store, blob: &Digest, expected: &Digest) -> Result<(), Error> {
     if blob == expected {
         return Ok(());
     }

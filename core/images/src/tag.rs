@@ -46,7 +46,7 @@ impl Store {
                 return Err(Error::NotFound(id.to_string()));
             };
             for name in names {
-                writer.put(REFERENCES, &*key(&name), &Named { id: id.clone() })?;
+                writer.put(REFERENCES, &*key(&name), &Named { id: id.clone(), origin: None })?;
             }
             image.tagged_at = Some(time::now());
             writer.put(IMAGES, &id, &image)?;

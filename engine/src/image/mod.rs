@@ -6,17 +6,20 @@
 pub mod archive;
 pub mod change;
 pub mod layers;
+pub mod pull;
 pub mod show;
 pub mod stream;
 
 pub use archive::ImportOptions;
 pub use change::ImageRemoveOptions;
+pub use distribution::Credentials;
+pub use pull::PullOptions;
 pub use show::ImageListOptions;
 
 use crate::container::state::State;
 use crate::{Engine, Filters};
 use images::User;
-use spec::{Class, Digest, Failure, Platform, Reference};
+use spec::{Digest, Failure};
 use std::collections::BTreeMap;
 
 impl Engine {
@@ -48,34 +51,6 @@ impl Engine {
         };
         attributes.insert("name".into(), name.to_owned());
         self.events().publish("image", action, id.as_str(), attributes);
-    }
-
-    /// Why an image cannot be pulled: no registry can be reached. In the words of an engine whose registry does not
-    /// know the image, since clients look for them.
-    pub fn image_pull_refusal(
-        &self,
-        image: &str,
-        tag: &str,
-        _platform: Option<&Platform>,
-    ) -> Failure {
-        let named = |reference: Reference| match tag {
-            "" => Ok(reference),
-            tag => match Digest::parse(tag) {
-                Ok(digest) => Ok(reference.with_digest(&digest)),
-                Err(_) => reference.with_tag(tag),
-            },
-        };
-        let reference = match Reference::parse(image).and_then(named) {
-            Ok(reference) => reference,
-            Err(error) => return Failure::from_error(Class::InvalidArgument, &error),
-        };
-        let name = reference.familiar_name();
-        if name == "scratch" {
-            return Failure::new(Class::Forbidden, "'scratch' is a reserved name");
-        }
-        Failure::not_found(format!(
-            "pull access denied for {name}, repository does not exist or may require 'docker login'"
-        ))
     }
 }
 

@@ -1,6 +1,6 @@
 //! Images out of something else: an archive of a root directory, a container, a registry.
 
-use super::platform;
+use super::{platform, registry};
 use crate::http::reply::{self, Reply};
 use crate::http::request::Request;
 use crate::stream::objects::{self, Framing, Objects};
@@ -9,7 +9,7 @@ use api_types::container::Config;
 use api_types::error::IdReply;
 use api_types::image::Progress;
 use engine::CommitOptions;
-use engine::image::ImportOptions;
+use engine::image::{ImportOptions, PullOptions};
 use hyper::StatusCode;
 use spec::{Class, Failure};
 
@@ -20,9 +20,15 @@ pub(crate) async fn create(request: Request) -> Result<Reply, Failure> {
         _ => None,
     };
     if let Some(image) = request.form.text("fromImage") {
-        let (image, tag) = (image.trim_end_matches(':'), request.form.get("tag"));
-        let engine = request.server.engine();
-        return Err(engine.image_pull_refusal(image, tag, platform.as_ref()));
+        let options = PullOptions {
+            image: image.trim_end_matches(':').to_owned(),
+            tag: request.form.get("tag").to_owned(),
+            platform,
+            credentials: registry::credentials(&request.headers),
+            agent: registry::agent(&request.headers),
+        };
+        let progress = request.server.engine().image_pull(options).await?;
+        return Ok(registry::progress(progress));
     }
     let source = request.form.get("fromSrc");
     if source != "-" {

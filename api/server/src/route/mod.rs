@@ -13,6 +13,7 @@ pub(crate) mod lifecycle;
 pub(crate) mod logs;
 pub(crate) mod network;
 pub(crate) mod platform;
+pub(crate) mod registry;
 pub(crate) mod stats;
 pub(crate) mod system;
 pub(crate) mod timestamp;

@@ -160,6 +160,7 @@ impl Store {
             manifest: image.manifest,
             parent: None,
             names: image.names.clone(),
+            origin: None,
         };
         let (store, held) = (self.clone(), Arc::clone(lease));
         let add = move || store.add_blocking(&held, new);
