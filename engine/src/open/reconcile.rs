@@ -24,13 +24,20 @@ const KILLED: i32 = 137;
 
 pub(super) async fn reconcile(engine: &Engine) -> Result<(), OpenError> {
     let shared = &engine.0;
-    let reader = shared.store.read()?;
-    let mut records: BTreeMap<ContainerId, ContainerConfig> =
-        reader.list(store::CONTAINERS)?.into_iter().collect();
-    let mut outcomes: HashMap<ContainerId, Outcome> =
-        reader.list(store::OUTCOMES)?.into_iter().collect();
-    let intents = reader.list(store::INTENTS)?;
-    drop(reader);
+    let store = shared.store.clone();
+    let written = tokio::task::spawn_blocking(move || Written::read(&store));
+    let workers = &shared.workers;
+    let links = vec![shared.bridge.link().to_owned()];
+    // Nobody waits for another here. What is listed now and has no owner cannot be anybody's that begins later.
+    let (written, mut tasks, snapshots, (), ()) = tokio::try_join!(
+        async { written.await.map_err(|_| Failure::internal("read database: the engine is ending")) },
+        workers.tasks(),
+        async { Ok(workers.snapshots().await) },
+        workers.ensure_bridge(shared.bridge.bridge()),
+        workers.reconcile_networks(links),
+    )?;
+    let Written { mut records, mut outcomes, intents } = written?;
+    let was_cut = !intents.is_empty();
     for (id, intent) in intents {
         if let Err(failure) = finish_removal(shared, &id, intent.clone(), true).await {
             tracing::warn!(container = id.as_str(), "finish what was begun: {failure}");
@@ -43,7 +50,9 @@ pub(super) async fn reconcile(engine: &Engine) -> Result<(), OpenError> {
         records.remove(&id);
     }
     sweep::volumes(shared).await;
-    let tasks = shared.workers.tasks().await?;
+    if was_cut {
+        tasks = shared.workers.tasks().await?;
+    }
     let running: HashMap<ContainerId, TaskInfo> = tasks
         .iter()
         .filter(|task| task.exec.is_none())
@@ -68,13 +77,27 @@ pub(super) async fn reconcile(engine: &Engine) -> Result<(), OpenError> {
     }
     sweep::tasks(shared, &tasks).await;
     crate::exec::take_over(shared, &tasks);
-    tokio::try_join!(
-        shared.workers.ensure_bridge(shared.bridge.bridge()),
-        shared.workers.reconcile_networks(vec![shared.bridge.link().to_owned()]),
-    )?;
-    sweep::snapshots(engine).await;
+    sweep::snapshots(engine, snapshots);
     sweep::directories(shared);
     Ok(())
+}
+
+/// What the database says.
+struct Written {
+    records: BTreeMap<ContainerId, ContainerConfig>,
+    outcomes: HashMap<ContainerId, Outcome>,
+    intents: Vec<(ContainerId, store::Intent)>,
+}
+
+impl Written {
+    fn read(store: &metadata::Store) -> Result<Self, metadata::Error> {
+        let reader = store.read()?;
+        Ok(Self {
+            records: reader.list(store::CONTAINERS)?.into_iter().collect(),
+            outcomes: reader.list(store::OUTCOMES)?.into_iter().collect(),
+            intents: reader.list(store::INTENTS)?,
+        })
+    }
 }
 
 type Made = (Actor, tokio::sync::mpsc::Receiver<Command>);

@@ -2,9 +2,10 @@
 
 use super::{Engine, Shared};
 use crate::store;
+use messages::storage::SnapshotInfo;
 use messages::task::TaskInfo;
 use metadata::Read as _;
-use spec::{ContainerId, SnapshotKey};
+use spec::{ContainerId, Failure, SnapshotKey};
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
@@ -45,22 +46,25 @@ pub(super) async fn volumes(shared: &Shared) {
     }
 }
 
-/// Removes snapshots of containers that do not exist, and layers that no image has.
-pub(super) async fn snapshots(engine: &Engine) {
+/// Removes snapshots of containers that do not exist, and layers that no image has; `all` is what there was before
+/// anybody could ask for more.
+pub(super) fn snapshots(engine: &Engine, all: Result<Vec<SnapshotInfo>, Failure>) {
     let shared = &engine.0;
-    let all = match shared.workers.snapshots().await {
+    let all = match all {
         Ok(all) => all,
         Err(failure) => return tracing::warn!("look for snapshots without an owner: {failure}"),
     };
     let owners: BTreeSet<SnapshotKey> = owners(shared).iter().map(SnapshotKey::from).collect();
     let (layers, own): (Vec<_>, Vec<_>) = all.into_iter().partition(|snapshot| snapshot.committed);
-    for stray in own.into_iter().filter(|snapshot| !owners.contains(&snapshot.key)) {
-        if let Err(failure) = shared.workers.remove_snapshot(stray.key).await {
-            tracing::warn!("remove a snapshot without an owner: {failure}");
-        }
-    }
+    let strays: Vec<SnapshotKey> =
+        own.into_iter().map(|snapshot| snapshot.key).filter(|key| !owners.contains(key)).collect();
     let (engine, layers) = (engine.clone(), layers.into_iter().map(|layer| layer.key).collect());
     tokio::spawn(async move {
+        for stray in strays {
+            if let Err(failure) = engine.0.workers.remove_snapshot(stray).await {
+                tracing::warn!("remove a snapshot without an owner: {failure}");
+            }
+        }
         if let Err(error) = engine.0.images.collect(&engine.image_users(), layers).await {
             tracing::warn!("remove layers and blobs that no image has: {error}");
         }

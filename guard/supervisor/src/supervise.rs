@@ -64,7 +64,7 @@ pub enum SupervisorError {
 }
 
 /// The privileged workers, which the api worker asks.
-const SERVANTS: [Role; 3] = [Role::Storage, Role::Network, Role::Task];
+const SERVANTS: [Role; 3] = [Role::Task, Role::Storage, Role::Network];
 
 /// Runs the plan until a signal ends it.
 #[derive(Debug)]
@@ -90,7 +90,8 @@ impl Supervisor {
 
     /// Starts the workers and serves until SIGTERM or SIGINT.
     pub fn run(mut self) -> Result<(), SupervisorError> {
-        for role in SERVANTS.into_iter().chain([Role::Api]) {
+        // The one that takes longest begins first; the others are ready when it asks them.
+        for role in [Role::Api].into_iter().chain(SERVANTS) {
             let worker = Worker::start(role, self.plan.program(role))?;
             self.workers.push(worker);
         }

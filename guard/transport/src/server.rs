@@ -36,9 +36,28 @@ pub struct Incoming<R: Request> {
 pub struct Responder<R> {
     outbox: Arc<Outbox>,
     sequence: u64,
-    in_flight: Arc<AtomicUsize>,
+    _place: Place,
     verb: &'static str,
+    /// Told the process id when the request has been answered.
+    report: Option<Arc<OwnedFd>>,
     request: PhantomData<fn() -> R>,
+}
+
+/// One of the requests of a connection that are unanswered.
+#[derive(Debug)]
+struct Place(Arc<AtomicUsize>);
+
+impl Place {
+    fn take(in_flight: &Arc<AtomicUsize>) -> Self {
+        in_flight.fetch_add(1, Ordering::AcqRel);
+        Self(Arc::clone(in_flight))
+    }
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::AcqRel);
+    }
 }
 
 impl<R: Request> Responder<R> {
@@ -72,16 +91,29 @@ impl<R: Request> Responder<R> {
 
     /// What may refuse the request later, for a worker whose forked child takes this along.
     pub fn stand_in(&self) -> StandIn {
-        StandIn { outbox: Arc::downgrade(&self.outbox), sequence: self.sequence, verb: self.verb }
+        StandIn {
+            outbox: Arc::downgrade(&self.outbox),
+            sequence: self.sequence,
+            _place: Place::take(&self._place.0),
+            verb: self.verb,
+        }
+    }
+
+    /// In a forked child: `report` is sent the child's process id, as four bytes in the machine's order, as soon as the
+    /// request has been answered or given up.
+    pub fn reporting_to(mut self, report: &Arc<OwnedFd>) -> Self {
+        self.report = Some(Arc::clone(report));
+        self
     }
 }
 
-/// Refuses a request in the place of a forked child that has died, perhaps before it answered. It keeps no connection
-/// open, and does not count as a request that is unanswered.
+/// Refuses a request in the place of a forked child that has died before it answered. It keeps no connection open. As
+/// long as it exists the request counts as unanswered, so drop it when the child has answered.
 #[derive(Debug)]
 pub struct StandIn {
     outbox: Weak<Outbox>,
     sequence: u64,
+    _place: Place,
     verb: &'static str,
 }
 
@@ -102,7 +134,11 @@ impl StandIn {
 
 impl<R> Drop for Responder<R> {
     fn drop(&mut self) {
-        self.in_flight.fetch_sub(1, Ordering::AcqRel);
+        if let Some(report) = self.report.take() {
+            let pid = rustix::process::getpid().as_raw_nonzero().get().to_ne_bytes();
+            // A worker that is gone counts no more.
+            rustix::net::send(&*report, &pid, rustix::net::SendFlags::NOSIGNAL).ok();
+        }
     }
 }
 
@@ -259,11 +295,11 @@ fn serve_one<R: Request>(peer: &Peer, handler: &mut impl Handler<R>) -> bool {
     };
     let Frame { sequence, payload, descriptors, .. } = frame;
     let decoded = decode::<R>(&payload);
-    peer.in_flight.fetch_add(1, Ordering::AcqRel);
     let responder = Responder {
         outbox: Arc::clone(&peer.outbox),
         sequence,
-        in_flight: Arc::clone(&peer.in_flight),
+        _place: Place::take(&peer.in_flight),
+        report: None,
         verb: decoded.as_ref().map_or("request", R::verb),
         request: PhantomData,
     };

@@ -32,6 +32,8 @@ pub(crate) const IDLE_DEADLINE: Duration = Duration::from_secs(300);
 
 /// How long a client may go on sending after its answer, before its connection is cut.
 pub(crate) const PARTING_DEADLINE: Duration = Duration::from_secs(2);
+/// The same when the server ends, which a client that has nothing to say must not hold up.
+const LAST_PARTING: Duration = Duration::from_millis(200);
 
 const IDLE: u8 = 0;
 const BODY: u8 = 1;
@@ -222,8 +224,8 @@ impl AsyncWrite for Watched {
         if this.parting.is_none() {
             ready!(Pin::new(&mut this.socket).poll_shutdown(context))?;
         }
-        let parting =
-            this.parting.get_or_insert_with(|| Box::pin(tokio::time::sleep(PARTING_DEADLINE)));
+        let time = if *this.link.stopping.borrow() { LAST_PARTING } else { PARTING_DEADLINE };
+        let parting = this.parting.get_or_insert_with(|| Box::pin(tokio::time::sleep(time)));
         if parting.as_mut().poll(context).is_ready() {
             return Poll::Ready(Ok(()));
         }

@@ -20,6 +20,7 @@ use tokio::io::AsyncWriteExt;
 /// Answers and copies until the stream ends.
 pub(crate) async fn answer(server: Server, hijack: LegacyHijack, link: Link) {
     let LegacyHijack { socket, found, asked_version, query, headers, body, already } = hijack;
+    let connection = link.clone();
     let opened = match dispatch::check_version(&server, asked_version.as_deref(), &found) {
         Err(refusal) => Err(refusal),
         Ok(version) => {
@@ -38,16 +39,24 @@ pub(crate) async fn answer(server: Server, hijack: LegacyHijack, link: Link) {
             open(found.route, request).await
         }
     };
-    finish(socket, already, opened).await;
+    finish(socket, already, opened, &connection).await;
 }
 
-/// Writes the head and copies, or writes the refusal.
-async fn finish(mut socket: Socket, already: Bytes, opened: Result<Attached, Box<Reply>>) {
+/// Writes the head and copies until either side or the server ends, or writes the refusal.
+async fn finish(
+    mut socket: Socket,
+    already: Bytes,
+    opened: Result<Attached, Box<Reply>>,
+    link: &Link,
+) {
     match opened {
         Ok(attached) => {
             let head = format!("HTTP/1.1 200 OK\r\nContent-Type: {}\r\n\r\n", hijack::RAW);
             if socket.write_all(head.as_bytes()).await.is_ok() {
-                hijack::join(socket, already, attached.stream).await;
+                tokio::select! {
+                    () = hijack::join(socket, already, attached.stream) => {}
+                    () = link.stopping() => {}
+                }
             }
         }
         Err(refusal) => {
@@ -95,23 +104,41 @@ mod tests {
     use crate::http::first::{self, First};
     use tokio::io::AsyncReadExt;
     use tokio::net::UnixStream;
+    use tokio::sync::watch;
 
-    async fn hijacked(request: &str) -> (UnixStream, UnixStream) {
+    async fn hijacked(request: &str) -> (UnixStream, UnixStream, watch::Sender<bool>) {
         let (mut client, server) = UnixStream::pair().unwrap();
         let (container, stream) = UnixStream::pair().unwrap();
+        let (stop, stopping) = watch::channel(false);
         client.write_all(request.as_bytes()).await.unwrap();
         let First::Hijack(hijack) = first::look(Socket::Unix(server)).await.unwrap() else {
             panic!("hyper's");
         };
         let LegacyHijack { socket, already, .. } = *hijack;
-        tokio::spawn(finish(socket, already, Ok(Attached { stream, tty: true })));
-        (client, container)
+        tokio::spawn(async move {
+            let attached = Ok(Attached { stream, tty: true });
+            finish(socket, already, attached, &Link::new(stopping)).await;
+        });
+        (client, container, stop)
+    }
+
+    #[tokio::test]
+    async fn a_stream_without_traffic_ends_with_the_server() {
+        let request =
+            "POST /containers/a/attach?stream=1 HTTP/1.1\r\nHost: d\r\nContent-Length: 0\r\n\r\n";
+        let (mut client, _container, stop) = hijacked(request).await;
+        let mut head = [0; 15];
+        client.read_exact(&mut head).await.unwrap();
+        assert_eq!(&head, b"HTTP/1.1 200 OK");
+        stop.send(true).unwrap();
+        client.shutdown().await.unwrap();
+        client.read_to_end(&mut Vec::new()).await.unwrap();
     }
 
     #[tokio::test]
     async fn a_hijack_without_upgrade_is_answered_with_200_and_the_bare_stream() {
         let request = "POST /containers/a/attach?stream=1 HTTP/1.1\r\nHost: d\r\nContent-Length: 0\r\n\r\nearly";
-        let (mut client, mut container) = hijacked(request).await;
+        let (mut client, mut container, _stop) = hijacked(request).await;
         let mut input = [0; 5];
         container.read_exact(&mut input).await.unwrap();
         assert_eq!(&input, b"early");
@@ -131,7 +158,9 @@ mod tests {
     async fn a_refused_hijack_is_an_ordinary_answer_with_its_length() {
         let (mut client, server) = UnixStream::pair().unwrap();
         let refusal = crate::http::reply::error(StatusCode::NOT_FOUND, "no such exec");
-        finish(Socket::Unix(server), Bytes::new(), Err(Box::new(refusal))).await;
+        let (_stop, stopping) = watch::channel(false);
+        let link = Link::new(stopping);
+        finish(Socket::Unix(server), Bytes::new(), Err(Box::new(refusal)), &link).await;
         let mut answer = String::new();
         client.read_to_string(&mut answer).await.unwrap();
         assert_eq!(
