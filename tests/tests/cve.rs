@@ -19,6 +19,8 @@ mod identity;
 mod kernel_files;
 #[path = "cve/links.rs"]
 mod links;
+#[path = "cve/namespaces.rs"]
+mod namespaces;
 #[path = "cve/rights.rs"]
 mod rights;
 #[path = "cve/runtime_binary.rs"]

@@ -6,7 +6,7 @@
 mod common;
 
 use common::{Bundle, exec, joining, kill};
-use launch::CgroupJoin;
+use launch::{CgroupJoin, Stdio};
 use plan::Given;
 use rustix::fs::{CWD, RenameFlags, renameat_with};
 use std::fs;
@@ -117,35 +117,28 @@ fn a_script_whose_interpreter_is_the_runtime_cannot_write_to_it() {
     assert_eq!(fs::metadata("/proc/self/exe").unwrap().modified().unwrap(), before);
 }
 
-/// CVE-2016-9962: a process that joins cannot be traced, nor its descriptors opened, from inside.
+/// CVE-2019-16884, CVE-2025-52881: kernel parameters reach the kernel and not what lies at `/proc`. Guard:
+/// `ProcHandle::detached` in `set_up` of `src/child/layout.rs`.
 #[test]
-fn a_joining_process_is_not_dumpable_until_it_runs_its_program() {
+fn kernel_parameters_are_not_written_to_what_lies_at_proc() {
     let mut bundle = Bundle::new("exec sleep 600");
-    bundle.process().user.uid = 1000;
+    // The image's own files lie there, as they would below a mount that somebody brought there.
+    bundle.spec.mounts.retain(|mount| !mount.destination.starts_with("/proc"));
+    bundle.sources.truncate(bundle.spec.mounts.len());
+    let decoy = bundle.root.path().join("proc/sys/kernel/shm_rmid_forced");
+    fs::create_dir_all(decoy.parent().unwrap()).unwrap();
+    fs::write(&decoy, "decoy").unwrap();
+    let linux = bundle.spec.linux.as_mut().unwrap();
+    linux.sysctl.insert("kernel.shm_rmid_forced".to_owned(), "1".to_owned());
     let (container, _output, _root) = bundle.start().unwrap();
-    let descriptors = launch::JoinDescriptors {
-        init: container.pidfd.try_clone().unwrap(),
-        namespaces: launch::namespaces_of(container.pid).unwrap(),
-        stdio: common::piped().0,
-        cgroup: CgroupJoin::None,
-    };
-    let process = joining("true", &Given::default(), |_| {});
-    let host = launch::Host::open().unwrap();
-    let created = launch::Join::prepare(&host, process, descriptors).unwrap().create().unwrap();
-    // Files of a process that is not dumpable belong to root, whoever it runs as; and its links to descriptors need the
-    // right to trace it.
-    let spy = joining(
-        "for p in /proc/[0-9]*; do ls -l $p/fd; done 2>&1 | grep -c 'denied'",
-        &Given::default(),
-        |p| {
-            p.user.uid = 1000;
-            p.capabilities = None;
-        },
-    );
-    let outcome = exec(&container, spy, CgroupJoin::None).unwrap();
-    assert_eq!(outcome.output, "1\n");
-    drop(created);
+    let seen = std::process::Command::new("nsenter")
+        .args(["--ipc", "--target", &container.pid.to_string()])
+        .args(["cat", "/proc/sys/kernel/shm_rmid_forced"])
+        .output()
+        .unwrap();
     kill(&container);
+    assert_eq!(String::from_utf8(seen.stdout).unwrap(), "1\n");
+    assert_eq!(fs::read_to_string(decoy).unwrap(), "decoy");
 }
 
 /// Exchanges two names of a directory as fast as it can until it is told to stop.
@@ -214,6 +207,46 @@ fn masks_are_the_host_s_null_device_whatever_lies_at_dev_null() {
         stop.store(true, Ordering::Relaxed);
         thread.join().unwrap();
     }
+}
+
+/// A bundle whose program gets a terminal, with the attacker's directory in the place of these, over what was there.
+fn with_terminal(script: &str, attacker: &Path, places: &[&str]) -> Bundle {
+    let mut bundle = Bundle::new(script);
+    bundle.process().terminal = true;
+    for place in places {
+        bundle.bind(attacker, place, &[]);
+    }
+    bundle
+}
+
+/// CVE-2025-52565: the console is the terminal that the kernel gives, and not what lies at the name that it has. Guard:
+/// `open_inner` and `bind_console` of `src/child/console.rs`.
+#[test]
+fn a_console_is_the_terminal_whatever_lies_at_its_name() {
+    let attacker = tempfile::tempdir().unwrap();
+    symlink("/proc/sys/kernel/domainname", attacker.path().join("0")).unwrap();
+    let script = "echo written >/dev/console; read name </proc/sys/kernel/domainname; echo $name";
+    let bundle = with_terminal(script, attacker.path(), &["/dev/pts"]);
+    let (created, _root) = bundle.create_with(Stdio::Terminal).unwrap();
+    let mut running = created.start().unwrap();
+    let text = common::read_terminal(running.console.take().unwrap());
+    sys::pidfd::wait(&running.pidfd).unwrap();
+    assert_eq!(text, "written\r\n(none)\r\n");
+}
+
+/// CVE-2025-52881: nothing is mounted over a file of procfs, the console neither.
+#[test]
+fn a_console_that_a_link_leads_into_procfs_is_refused() {
+    let attacker = tempfile::tempdir().unwrap();
+    fs::create_dir(attacker.path().join("pts")).unwrap();
+    symlink("/proc/sys/kernel/domainname", attacker.path().join("console")).unwrap();
+    let mut bundle = with_terminal("true", attacker.path(), &["/dev"]);
+    // The terminals come after it, so that there are some.
+    let devpts = bundle.spec.mounts.iter().find(|mount| mount.destination == "/dev/pts");
+    bundle.spec.mounts.push(devpts.unwrap().clone());
+    bundle.sources.push(None);
+    let error = bundle.create_with(Stdio::Terminal).unwrap_err();
+    assert_eq!(error.to_string(), "set up terminal: operation not permitted");
 }
 
 /// CVE-2022-29162: nothing is inheritable, even if the specification asks for it.

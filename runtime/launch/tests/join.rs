@@ -4,13 +4,12 @@
 
 mod common;
 
-use common::{Bundle, exec, exec_with, finish, joining, kill};
+use common::{Bundle, exec, exec_with, finish, joining, kill, read_terminal};
 use launch::{CgroupJoin, Stdio};
 use plan::Given;
 use spec::oci::{ConsoleSize, IdMapping, Namespace};
 use std::fs::File;
-use std::io::{Read, Write};
-use std::os::fd::OwnedFd;
+use std::io::Write;
 use sys::clone::Namespaces;
 use sys::pidfd::{Exit, wait};
 
@@ -69,17 +68,6 @@ fn joining_fails_in_dockers_words_and_leaves_nothing_behind() {
     // The title, the first process, the shell, ps and grep.
     assert_eq!(outcome.output, "5\n");
     kill(&container);
-}
-
-/// Reads until the other side is closed; a terminal says so with EIO.
-fn read_terminal(console: OwnedFd) -> String {
-    let mut file = File::from(console);
-    let mut text = Vec::new();
-    let mut buffer = [0; 4096];
-    while let Ok(length @ 1..) = file.read(&mut buffer) {
-        text.extend_from_slice(&buffer[..length]);
-    }
-    String::from_utf8(text).unwrap()
 }
 
 fn with_terminal(bundle: &mut Bundle) {

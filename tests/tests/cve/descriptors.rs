@@ -51,7 +51,7 @@ fn spied(engine: &Engine, flags: &[&str]) -> Vec<String> {
 
 /// Guards: the kernel lets only those look who have every capability of the process, and it has all of them until its
 /// rights are taken; from there to its program `set_dumpable(false)` in `run` of `runtime/launch/src/child/entry.rs`.
-/// That last stretch is short, so without the second guard this fails only now and then.
+/// That last stretch is too short to be met here; `runtime/launch/tests/last_moment.rs` stops the process in it.
 #[test]
 fn a_process_that_joins_shows_nothing_to_those_inside() {
     assert_eq!(spied(&Engine::with_busybox(), &[]), <[&str; 0]>::default());

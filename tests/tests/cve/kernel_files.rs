@@ -1,5 +1,5 @@
-//! CVE-2025-31133, CVE-2025-52565, CVE-2025-52881: names in `/dev` exchanged while the starter uses them, so that what
-//! should hide or lock a file of the kernel opens it.
+//! CVE-2025-31133, CVE-2025-52881: names in `/dev` exchanged while the starter uses them, so that what should hide or
+//! lock a file of the kernel opens it.
 
 use crate::attacker::{Canary, Exchange};
 use e2e::Engine;
@@ -8,7 +8,7 @@ use std::os::unix::fs::symlink;
 /// What must hold in any container that runs, whatever the attacker did while it started.
 const CHECK: &str = "exec 2>/tmp/errors
     stat -c %t:%T /proc/keys /proc/timer_list /proc/kcore | sort -u
-    for f in /proc/sys/kernel/core_pattern /proc/sysrq-trigger; do
+    for f in /proc/sys/kernel/domainname /proc/sysrq-trigger; do
         { echo attacked >$f; } && echo written $f
     done
     { echo attacked >/proc/keys; }
@@ -20,49 +20,24 @@ const CHECK: &str = "exec 2>/tmp/errors
 fn masks_hold_while_the_null_device_of_the_image_is_exchanged() {
     let engine = Engine::with_busybox();
     let shared = Canary::new();
-    let core_pattern = || std::fs::read_to_string("/proc/sys/kernel/core_pattern").unwrap();
-    let before = core_pattern();
     std::fs::write(shared.path().join("null"), "").unwrap();
-    symlink("/proc/sys/kernel/core_pattern", shared.path().join("link")).unwrap();
+    // Of the container's own namespace, so that even an attack that succeeds does no harm.
+    symlink("/proc/sys/kernel/domainname", shared.path().join("link")).unwrap();
     let bind = format!("{}:/dev", shared.path().display());
     let race = Exchange::of(shared.path(), "null", "link");
+    let mut started = 0;
     for _ in 0..15 {
         let said = engine.docker(&["run", "--rm", "-v", &bind, "busybox", "sh", "-c", CHECK]);
         // A start that finds something else in the place of a node fails; that is as good.
         if said.code == 0 {
             assert_eq!(said.out, "1:3\nend\n", "{}", said.err);
+            started += 1;
         }
     }
     race.end();
-    assert_eq!(core_pattern(), before);
+    assert!(started > 0, "nothing has started, so nothing was tested");
     let still = engine.docker(&["run", "--rm", "busybox", "sh", "-c", CHECK]);
     assert_eq!(still.text(), "1:3\nend");
-}
-
-/// Guard: `open_inner` of `runtime/launch/src/child/console.rs` takes the terminal from the kernel by TIOCGPTPEER of a
-/// verified multiplexer, and `bind_console` binds that descriptor.
-#[test]
-fn a_console_is_the_terminal_while_its_name_is_exchanged() {
-    let engine = Engine::with_busybox();
-    let shared = Canary::new();
-    let core_pattern = || std::fs::read_to_string("/proc/sys/kernel/core_pattern").unwrap();
-    let before = core_pattern();
-    std::fs::write(shared.path().join("console"), "").unwrap();
-    symlink("/proc/sys/kernel/core_pattern", shared.path().join("link")).unwrap();
-    let bind = format!("{}:/dev", shared.path().display());
-    let race = Exchange::of(shared.path(), "console", "link");
-    let script = "{ echo attacked >/proc/sys/kernel/core_pattern; } 2>/dev/null && echo written; \
-                  echo attacked >/dev/console; stat -c %t:%T $(tty); echo end";
-    for _ in 0..15 {
-        let said =
-            engine.docker(&["run", "--rm", "-t", "-v", &bind, "busybox", "sh", "-c", script]);
-        assert!(!said.out.contains("written"), "{}", said.out);
-        assert_eq!(core_pattern(), before);
-        if said.code == 0 && said.out.contains("end") {
-            assert!(said.out.contains("88:0\r\n"), "{}", said.out);
-        }
-    }
-    race.end();
 }
 
 /// Guard: `ProcHandle::detached` in `layout::set_up`: the procfs that kernel parameters are written through is attached

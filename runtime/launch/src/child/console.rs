@@ -7,7 +7,8 @@ use ::core::prelude::rust_2024::*;
 use ::mounts::Extent;
 use ::plan::{StepKind, Terminal};
 use ::rustix::fs::{
-    CWD, FileType, Gid, Mode, OFlags, ResolveFlags, Uid, fchown, fstat, fstatfs, makedev, openat,
+    CWD, FileType, Gid, Mode, OFlags, PROC_SUPER_MAGIC, ResolveFlags, Uid, fchown, fstat, fstatfs,
+    makedev, openat,
 };
 use ::rustix::io::Errno;
 use ::rustix::process::ioctl_tiocsctty;
@@ -64,6 +65,10 @@ fn open_inner(ptmx: BorrowedFd<'_>) -> Result<OwnedFd, Errno> {
 
 fn bind_console(root: BorrowedFd<'_>, inner: BorrowedFd<'_>) -> Result<(), Errno> {
     let target = walk::ensure(root, c"/dev/console", Last::File, 0o600)?;
+    // A link of the image may have led into procfs, as with any mount (CVE-2025-52881).
+    if fstatfs(&target)?.f_type == PROC_SUPER_MAGIC {
+        return Err(Errno::PERM);
+    }
     let made = copy(inner, Extent::Mount)?;
     attach(made.as_fd(), target.as_fd())
 }

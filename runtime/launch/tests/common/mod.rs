@@ -269,6 +269,17 @@ pub fn is_mounted(path: &Path) -> bool {
     mounts.iter().any(|mount| mount.mount_point.starts_with(path))
 }
 
+/// Reads until the other side is closed; a terminal says so with EIO.
+pub fn read_terminal(console: OwnedFd) -> String {
+    let mut file = File::from(console);
+    let mut text = Vec::new();
+    let mut buffer = [0; 4096];
+    while let Ok(length @ 1..) = file.read(&mut buffer) {
+        text.extend_from_slice(&buffer[..length]);
+    }
+    String::from_utf8(text).unwrap()
+}
+
 /// Ends a container that a test is done with.
 pub fn kill(container: &Running) {
     sys::pidfd::send_signal(&container.pidfd, 9).unwrap();
