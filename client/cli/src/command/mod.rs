@@ -25,6 +25,7 @@ mod lifecycle;
 mod list;
 mod login;
 mod logs;
+mod manifest;
 mod network;
 mod network_create;
 mod port;
@@ -89,6 +90,7 @@ pub(crate) const GROUPS: &[(&str, &str)] = &[
     ("container", "Manage containers"),
     ("context", "Manage contexts"),
     ("image", "Manage images"),
+    ("manifest", "Manage lists of images for several platforms"),
     ("network", "Manage networks"),
     ("system", "Manage the engine"),
     ("volume", "Manage volumes"),
@@ -170,6 +172,11 @@ pub(crate) const TABLE: &[Spec] = &[
     row!("image" "rm" ["remove"], "rmi", "Remove one or more images", "[OPTIONS] IMAGE [IMAGE...]", Min(1), images::remove_flags, images::remove),
     row!("image" "save" [], "save", "Save one or more images to a tar archive (streamed to STDOUT by default)", "[OPTIONS] IMAGE [IMAGE...]", Min(1), image_files::save_flags, image_files::save),
     row!("image" "tag" [], "tag", "Create a tag TARGET_IMAGE that refers to SOURCE_IMAGE", "SOURCE_IMAGE[:TAG] TARGET_IMAGE[:TAG]", Exact(2), none, images::tag),
+    row!("manifest" "annotate" [], "", "Add information to an image of a local manifest list", "[OPTIONS] MANIFEST_LIST MANIFEST", Exact(2), manifest::annotate_flags, manifest::annotate),
+    row!("manifest" "create" [], "", "Create a local manifest list", "MANIFEST_LIST MANIFEST [MANIFEST...]", Min(2), manifest::create_flags, manifest::create),
+    row!("manifest" "inspect" [], "", "Display an image manifest, or manifest list", "[OPTIONS] [MANIFEST_LIST] MANIFEST", Range(1, 2), manifest::inspect_flags, manifest::inspect),
+    row!("manifest" "push" [], "", "Push a manifest list to a repository", "[OPTIONS] MANIFEST_LIST", Exact(1), manifest::push_flags, manifest::push),
+    row!("manifest" "rm" [], "", "Delete local manifest lists", "MANIFEST_LIST [MANIFEST_LIST...]", Min(1), none, manifest::remove),
     row!("network" "connect" [], "", "Connect a container to a network", "[OPTIONS] NETWORK CONTAINER", Exact(2), network::connect_flags, network::connect),
     row!("network" "create" [], "", "Create a network", "[OPTIONS] NETWORK", Exact(1), network_create::flags, network_create::run),
     row!("network" "disconnect" [], "", "Disconnect a container from a network", "[OPTIONS] NETWORK CONTAINER", Exact(2), network::disconnect_flags, network::disconnect),
