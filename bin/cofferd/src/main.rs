@@ -8,6 +8,7 @@
 
 mod api;
 mod options;
+mod registries;
 mod settings;
 mod start;
 mod worker;

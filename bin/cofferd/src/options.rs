@@ -17,6 +17,8 @@ enum Kind {
     List,
     /// `--flag KEY=VALUE ...`; an object of strings in the file.
     Pairs,
+    /// No flag; an object in the file.
+    Object,
 }
 
 struct Entry {
@@ -74,6 +76,14 @@ const OPTIONS: &[Entry] = &[
     entry("no-new-privileges", None, "no-new-privileges", Kind::Bool, "Keep processes of containers from gaining rights"),
     entry("seccomp-profile", None, "seccomp-profile", Kind::Text, "Seccomp profile file, or unconfined"),
     entry("label", None, "labels", Kind::List, "Label of the engine"),
+    entry("registry-mirror", None, "registry-mirrors", Kind::List, "Mirror of the default registry"),
+    entry("", None, "registry-map", Kind::Object, ""),
+    entry("insecure-registry", None, "insecure-registries", Kind::List, "Registry or network that may go without TLS or a known certificate"),
+    entry("allow-registry", None, "allow-registries", Kind::List, "Only registry, or *.DOMAIN, that may be reached"),
+    entry("", None, "proxies", Kind::Object, ""),
+    entry("max-concurrent-downloads", None, "max-concurrent-downloads", Kind::Number, "Layers that are downloaded at the same time"),
+    entry("max-concurrent-uploads", None, "max-concurrent-uploads", Kind::Number, "Layers of a push that are uploaded at the same time"),
+    entry("max-download-attempts", None, "max-download-attempts", Kind::Number, "Tries of a download that makes no headway"),
     entry("shutdown-timeout", None, "shutdown-timeout", Kind::Number, "Seconds that stop waits before it kills"),
 ];
 
@@ -143,7 +153,7 @@ pub(crate) fn command() -> Command {
                 .help("Check the configuration and end"),
         )
         .subcommand(crate::worker::command());
-    for option in OPTIONS {
+    for option in OPTIONS.iter().filter(|option| option.kind != Kind::Object) {
         let mut arg = Arg::new(option.key).long(option.flag).help(option.help);
         if let Some(short) = option.short {
             arg = arg.short(short);
@@ -156,7 +166,7 @@ pub(crate) fn command() -> Command {
                 .value_parser(clap::value_parser!(bool)),
             Kind::Text => arg,
             Kind::Number => arg.value_parser(clap::value_parser!(u32)),
-            Kind::List | Kind::Pairs => arg.action(ArgAction::Append),
+            Kind::List | Kind::Pairs | Kind::Object => arg.action(ArgAction::Append),
         });
     }
     command
@@ -198,7 +208,7 @@ fn read(path: &Path, named: bool) -> Result<Map<String, Value>, OptionsError> {
 
 fn flags(matches: &ArgMatches) -> Result<Map<String, Value>, OptionsError> {
     let mut map = Map::new();
-    for option in OPTIONS {
+    for option in OPTIONS.iter().filter(|option| option.kind != Kind::Object) {
         let texts = || matches.get_many::<String>(option.key);
         let value = match option.kind {
             Kind::Bool => matches.get_one::<bool>(option.key).map(|flag| Value::from(*flag)),
@@ -206,6 +216,7 @@ fn flags(matches: &ArgMatches) -> Result<Map<String, Value>, OptionsError> {
             Kind::Number => matches.get_one::<u32>(option.key).map(|number| (*number).into()),
             Kind::List => texts().map(|list| list.map(|text| Value::from(text.as_str())).collect()),
             Kind::Pairs => texts().map(|list| pairs(option.flag, list)).transpose()?,
+            Kind::Object => None,
         };
         map.extend(value.map(|value| (option.key.to_owned(), value)));
     }

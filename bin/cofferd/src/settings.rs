@@ -1,10 +1,12 @@
 //! What flags and daemon.json come to: for the supervisor, and as [`engine::Config`] for the api worker.
 
+use crate::registries::{self, MirrorSettings, ProxySettings};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 use std::collections::BTreeMap;
 use std::net::{IpAddr, Ipv4Addr};
 use std::path::PathBuf;
+use std::sync::Arc;
 
 /// Why the settings are not usable.
 #[derive(Debug, thiserror::Error)]
@@ -63,6 +65,14 @@ pub(crate) struct Settings {
     pub(crate) seccomp_profile: Option<String>,
     pub(crate) labels: Vec<String>,
     pub(crate) shutdown_timeout: i64,
+    pub(crate) registry_mirrors: Vec<String>,
+    pub(crate) registry_map: BTreeMap<String, Vec<MirrorSettings>>,
+    pub(crate) insecure_registries: Vec<String>,
+    pub(crate) allow_registries: Vec<String>,
+    pub(crate) proxies: ProxySettings,
+    pub(crate) max_concurrent_downloads: u32,
+    pub(crate) max_concurrent_uploads: u32,
+    pub(crate) max_download_attempts: u32,
 }
 
 impl Default for Settings {
@@ -102,6 +112,14 @@ impl Default for Settings {
             seccomp_profile: None,
             labels: vec![],
             shutdown_timeout: 10,
+            registry_mirrors: vec![],
+            registry_map: BTreeMap::new(),
+            insecure_registries: vec![],
+            allow_registries: vec![],
+            proxies: ProxySettings::default(),
+            max_concurrent_downloads: 3,
+            max_concurrent_uploads: 5,
+            max_download_attempts: 5,
         }
     }
 }
@@ -178,6 +196,9 @@ impl Settings {
                 .filter(|profile| !matches!(profile.as_str(), "" | "builtin")),
             labels: self.labels.clone(),
             stop_timeout: self.shutdown_timeout,
+            registry: Arc::new(registries::config(self)?),
+            max_downloads: self.max_concurrent_downloads as usize,
+            max_uploads: self.max_concurrent_uploads as usize,
             ..defaults
         })
     }

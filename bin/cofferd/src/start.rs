@@ -44,6 +44,7 @@ pub(crate) fn run(matches: &ArgMatches) -> Result<(), Box<dyn Error>> {
 
 fn load(matches: &ArgMatches) -> Result<Settings, Box<dyn Error>> {
     let mut settings = Settings::from_options(options::resolve(matches)?)?;
+    settings.proxies.complete(|name| std::env::var(name).ok());
     if let Some(profile) = &settings.seccomp_profile
         && !matches!(profile.as_str(), "" | "unconfined" | "builtin")
     {
@@ -65,7 +66,6 @@ fn cofferd(role: &str, settings: &Settings) -> Result<Program, Box<dyn Error>> {
         format!("--exec-root={}", settings.exec_root.display()),
         format!("--policy={}", settings.policy.display()),
         format!("--ids={uid}:{gid}"),
-        format!("--bridge={}", settings.bridge),
     ];
     Ok(Program { file, name: "cofferd".into(), arguments })
 }
