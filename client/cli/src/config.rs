@@ -72,14 +72,15 @@ impl Config {
         pairs
     }
 
-    /// The filters that every prune takes, as `(name, value)`.
+    /// The texts of a list of the file.
+    pub(crate) fn texts(&self, key: &str) -> impl Iterator<Item = &str> {
+        let list = self.values.get(key).and_then(Value::as_array);
+        list.into_iter().flatten().filter_map(Value::as_str)
+    }
+
+    /// The filters that every prune takes, as `name=value`.
     pub(crate) fn prune_filters(&self) -> Vec<String> {
-        let filters = self.values.get("pruneFilters").and_then(Value::as_array);
-        filters
-            .into_iter()
-            .flatten()
-            .filter_map(|filter| filter.as_str().map(str::to_owned))
-            .collect()
+        self.texts("pruneFilters").map(str::to_owned).collect()
     }
 
     /// What the file says of a registry's credentials.

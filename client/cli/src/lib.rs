@@ -4,9 +4,10 @@
 //! files under `~/.docker` (`config.json`, `contexts/`, `manifests/`). Called as `docker` it names itself so.
 //!
 //! Reading order: `program` (from arguments to an exit status), `command` (the table of all commands, one file per
-//! family), `session` (which engine, which configuration), `credentials` (for registries), `failure` (exit statuses and
-//! texts), `arg` (flags), `parse` (texts of flags into bodies of the API), `manifest` (lists of images, put together
-//! without an engine), `stream` (terminals, attaching), `format` (tables, templates, units).
+//! family), `plugin` (commands that are programs of their own), `session` (which engine, which configuration),
+//! `credentials` (for registries), `failure` (exit statuses and texts), `arg` (flags), `parse` (texts of flags into
+//! bodies of the API), `manifest` (lists of images, put together without an engine), `stream` (terminals, attaching),
+//! `format` (tables, templates, units).
 //!
 //! Tasks and locks: one thread runs everything; only standard input is read by a thread of its own, because a blocking
 //! read cannot be cancelled. There are no locks.
@@ -23,6 +24,7 @@ mod host;
 mod manifest;
 mod output;
 mod parse;
+mod plugin;
 mod program;
 mod session;
 mod stream;

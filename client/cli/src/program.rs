@@ -4,9 +4,10 @@ use crate::arg::Flags;
 use crate::command::{Arity, GROUPS, Invocation, Spec, TABLE};
 use crate::failure::Failure;
 use crate::session::{Globals, Session};
-use crate::{output, tree, words};
+use crate::{output, plugin, tree, words};
 use clap::error::{ContextKind, ContextValue, ErrorKind};
 use clap::{Command, Error};
+use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::path::Path;
 use std::process::ExitCode;
@@ -65,7 +66,7 @@ fn dispatch(arguments: Vec<OsString>, place: &mut Place) -> Result<(), Failure> 
         .map(|argument| argument.into_string())
         .collect::<Result<_, _>>()
         .map_err(|argument| Failure::Syntax(format!("the argument {argument:?} is not UTF-8")))?;
-    let matches = parse(tree::root(place.program), arguments)?;
+    let matches = parse(tree::root(place.program), arguments.clone())?;
     let Some((word, rest)) = matches.subcommand() else {
         let flags = Flags(matches);
         if flags.on("version") {
@@ -76,10 +77,30 @@ fn dispatch(arguments: Vec<OsString>, place: &mut Place) -> Result<(), Failure> 
                 crate::session::BUILD
             ))?);
         }
-        return Ok(output::bytes(tree::overview(place.program).as_bytes())?);
+        let plugins = plugin::all(&Session::new(Globals::new(&flags), place.program)?.config);
+        return Ok(output::bytes(tree::overview(place.program, &plugins).as_bytes())?);
     };
     let words: Vec<String> = std::iter::once(word.to_owned()).chain(external(rest)).collect();
     let globals = Globals::new(&Flags(matches.clone()));
+    let is_ours = |word: &str| {
+        word == "help"
+            || TABLE.iter().any(|spec| spec.top == word)
+            || GROUPS.iter().any(|(group, _)| *group == word)
+    };
+    let (first, config) = (&words[0], Session::new(globals.clone(), place.program)?.config);
+    if !is_ours(first)
+        && let Some(path) = plugin::find(&config, first)
+    {
+        return Err(plugin::become_it(&path, &arguments));
+    }
+    if let [help, name, ..] = words.as_slice()
+        && help == "help"
+        && !is_ours(name)
+        && let Some(path) = plugin::find(&config, name)
+    {
+        let line = [place.program, name, "--help"].map(str::to_owned);
+        return Err(plugin::become_it(&path, &line));
+    }
     command(words, globals, place)
 }
 
@@ -144,7 +165,7 @@ fn help(words: &[String], place: &Place) -> Result<(), Failure> {
             tree::help(place.program, spec, &format!("{} {}", place.program, words.join(" ")))
         }
         (None, Some((group, about))) => tree::group(place.program, group, about),
-        (None, None) => tree::overview(place.program),
+        (None, None) => tree::overview(place.program, &BTreeMap::new()),
     };
     Ok(output::bytes(text.as_bytes())?)
 }

@@ -2,7 +2,9 @@
 
 use crate::arg::{list, switch, value};
 use crate::command::{FREQUENT, GROUPS, Spec, TABLE};
+use crate::plugin::Plugin;
 use clap::{Arg, ArgAction, Command};
+use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
 /// The line width of help.
@@ -92,8 +94,8 @@ pub(crate) fn whole(program: &'static str) -> Command {
         .subcommands(groups)
 }
 
-/// The help of the program.
-pub(crate) fn overview(program: &str) -> String {
+/// The help of the program, with the commands that are plugins.
+pub(crate) fn overview(program: &str, plugins: &BTreeMap<String, Plugin>) -> String {
     let mut text =
         format!("Usage:  {program} [OPTIONS] COMMAND\n\nRuns and manages containers and images\n");
     let tops: Vec<&Spec> =
@@ -109,7 +111,14 @@ pub(crate) fn overview(program: &str) -> String {
         rows
     };
     section(&mut text, "Common Commands", &rows(true));
-    section(&mut text, "Management Commands", GROUPS);
+    let starred: Vec<(String, &str)> = plugins
+        .values()
+        .map(|plugin| (format!("{}*", plugin.name), plugin.short_description.as_str()))
+        .collect();
+    let mut groups = GROUPS.to_vec();
+    groups.extend(starred.iter().map(|(name, about)| (name.as_str(), *about)));
+    groups.sort_unstable();
+    section(&mut text, "Management Commands", &groups);
     section(&mut text, "Commands", &rows(false));
     text.push_str("\nGlobal Options:\n");
     options(&mut text, &global_flags());

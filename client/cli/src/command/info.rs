@@ -5,6 +5,7 @@ use crate::command::Invocation;
 use crate::failure::Failure;
 use crate::format::template::{Template, unescaped};
 use crate::format::units;
+use crate::plugin::{self, Plugin};
 use crate::{host, output};
 use clap::Arg;
 use client_http::Request;
@@ -18,11 +19,12 @@ pub(crate) async fn run(invocation: Invocation) -> Result<(), Failure> {
     let Invocation { session, flags, .. } = invocation;
     let context = host::context_name(&session.globals, &session.config);
     let asked = asked(&session).await;
+    let plugins: Vec<Plugin> = plugin::all(&session.config).into_values().collect();
     let client = json!({
         "Debug": session.globals.debug,
         "Version": crate::session::VERSION,
         "Context": context,
-        "Plugins": [],
+        "Plugins": plugins,
     });
     match flags.text("format").as_str() {
         "" => {
@@ -95,6 +97,19 @@ fn client_lines(lines: &mut Lines, client: &Value) {
     lines.add(&format!(" Version:    {}", client["Version"].as_str().unwrap_or_default()));
     lines.add(&format!(" Context:    {}", client["Context"].as_str().unwrap_or_default()));
     lines.add(&format!(" Debug Mode: {}", client["Debug"]));
+    let plugins = client["Plugins"].as_array().map(Vec::as_slice).unwrap_or_default();
+    if !plugins.is_empty() {
+        lines.add(" Plugins:");
+    }
+    for plugin in plugins {
+        let text = |name: &str| plugin[name].as_str().unwrap_or_default();
+        let (name, about, vendor) = (text("Name"), text("ShortDescription"), text("Vendor"));
+        lines.add(&format!("  {name}: {about} ({vendor})"));
+        if !text("Version").is_empty() {
+            lines.add(&format!("    Version:  {}", text("Version")));
+        }
+        lines.add(&format!("    Path:     {}", text("Path")));
+    }
 }
 
 fn server_lines(lines: &mut Lines, info: &Value) {
