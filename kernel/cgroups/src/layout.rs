@@ -76,7 +76,7 @@ impl Layout {
         let mountinfo = read_proc("/proc/self/mountinfo")?;
         let (mut hierarchies, mut bases) = (Vec::new(), Vec::new());
         for mounted in mountinfo::parse_mounts(&mountinfo) {
-            if let Some((kind, dir, path)) = open_hierarchy(mounted, &own, base)? {
+            if let Some((kind, dir, path)) = open_hierarchy(mounted, own, base)? {
                 hierarchies.push((kind, dir));
                 bases.push(path);
             }

@@ -52,6 +52,7 @@ pub use group::{Group, Join};
 pub use layout::{Base, Layout, Mode};
 pub use oom::OomWatch;
 pub use parent::{Features, Parent};
+pub use settings::weight_of_shares;
 pub use spec::oci::Resources;
 pub use stats::{
     CpuStats, CpusetStats, HugetlbStats, IoDetails, IoEntry, MemoryPart, MemoryStats, MiscStats,

@@ -7,6 +7,8 @@ use crate::CgroupError;
 use spec::oci::{BlockIo, Resources, ThrottleDevice};
 use std::borrow::Cow;
 
+pub use v2::weight_of_shares;
+
 /// The version of the hierarchy in which a controller is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Version {

@@ -10,7 +10,7 @@ const V2: Version = Version::V2;
 /// Shares of v1 (2 to 262144, usually 1024) as a weight of v2 (1 to 10000, usually 100). The curve goes through all
 /// three pairs; the straight line that was used until 2025 made 39 of the usual 1024, less than every service of the
 /// host has.
-pub(super) fn weight_of_shares(shares: u64) -> u64 {
+pub fn weight_of_shares(shares: u64) -> u64 {
     match shares {
         0..=2 => 1,
         262_144.. => 10_000,
