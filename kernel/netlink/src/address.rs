@@ -95,6 +95,22 @@ impl RouteSocket {
         m.end();
         self.list("addresses", batch, parse)
     }
+
+    /// The addresses that stay with a link wherever it goes: global ones that nobody gave for a time only.
+    pub fn lasting_addresses(&mut self) -> Result<Vec<Address>, NetlinkError> {
+        let mut batch = Batch::new();
+        let m = batch.begin(RTM_GETADDR, wire::DUMP, "list", "addresses");
+        m.fixed(&[0; 8]);
+        m.end();
+        self.list("addresses", batch, parse_lasting)
+    }
+}
+
+/// An address of global scope (0) that does not expire (IFA_F_PERMANENT, 0x80).
+fn parse_lasting(message: Message<'_>) -> Result<Option<Address>, NetlinkError> {
+    let lasting = message.body.get(2).is_some_and(|flags| flags & 0x80 != 0);
+    let global = message.body.get(3) == Some(&0);
+    if lasting && global { parse(message) } else { Ok(None) }
 }
 
 fn parse(message: Message<'_>) -> Result<Option<Address>, NetlinkError> {

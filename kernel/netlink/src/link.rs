@@ -305,6 +305,22 @@ impl Batch {
         m.end();
     }
 
+    /// Moves a link to another network namespace, where it is called `new` from its first moment. It arrives down and
+    /// without addresses. EEXIST: the name is taken there.
+    pub fn move_to_namespace(
+        &mut self,
+        index: u32,
+        name: &str,
+        namespace: BorrowedFd<'_>,
+        new: &InterfaceName,
+    ) {
+        let m = self.begin(RTM_NEWLINK, 0, "move", name);
+        m.fixed(&ifinfomsg(index, 0, 0));
+        m.put_u32(IFLA_NET_NS_FD, namespace.as_raw_fd().cast_unsigned());
+        m.put_text(IFLA_IFNAME, new.as_str());
+        m.end();
+    }
+
     /// Sets the alias, the kernel's free text of a link (at most 255 bytes).
     pub fn set_alias(&mut self, name: &InterfaceName, alias: &str) {
         let m = self.begin(RTM_SETLINK, 0, "set alias of", name.as_str());

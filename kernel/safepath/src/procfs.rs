@@ -27,6 +27,12 @@ impl ProcHandle {
         Self::verified(fd)
     }
 
+    /// As [`Self::host`], with the kernel's error number only. Allocates nothing.
+    pub fn present() -> Result<Self, Errno> {
+        let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+        Self::verified(openat(CWD, c"/proc", flags, Mode::empty())?)
+    }
+
     /// The procfs at the host's `/proc`.
     pub fn host() -> Result<Self, Error> {
         let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;

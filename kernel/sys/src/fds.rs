@@ -4,6 +4,7 @@ use crate::limits::{self, Resource};
 use crate::raw::check;
 use crate::{Arg, Result};
 use rustix::io::Errno;
+use std::os::fd::{FromRawFd, OwnedFd, RawFd};
 
 const CLOSE_RANGE_CLOEXEC: libc::c_uint = 1 << 2;
 
@@ -24,6 +25,16 @@ fn one_by_one(first: u32) -> Result<()> {
         unsafe { libc::syscall(libc::SYS_fcntl, number, libc::F_SETFD, libc::FD_CLOEXEC) };
     }
     Ok(())
+}
+
+/// A copy of a descriptor that this process was started with and knows by its number only, with a number from `lowest`
+/// up, closed by execve. EBADF if there is none.
+pub fn copy_of(number: RawFd, lowest: RawFd) -> Result<OwnedFd> {
+    // SAFETY: the call takes numbers only, and makes a descriptor that nobody owns.
+    let ret = unsafe { libc::syscall(libc::SYS_fcntl, number, libc::F_DUPFD_CLOEXEC, lowest) };
+    let made = check("fcntl", &[Arg::Int(number.into()), Arg::Name("F_DUPFD_CLOEXEC")], ret)?;
+    // SAFETY: as above.
+    Ok(unsafe { OwnedFd::from_raw_fd(made as RawFd) })
 }
 
 /// Closes every descriptor from `first` up (close_range, 5.9).

@@ -61,6 +61,16 @@ pub fn set_memory_policy(mode: i32, nodes: &[u64]) -> Result<()> {
     check("set_mempolicy", &[Arg::Hex(mode as u64), Arg::Int(bits as i64)], ret).map(drop)
 }
 
+/// The CPUs that the calling thread may use, as bits. Allocates.
+pub fn cpu_affinity() -> Result<Vec<u64>> {
+    let mut mask = vec![0u64; 128];
+    let size = size_of_val(mask.as_slice());
+    // SAFETY: pointer and length describe `mask`, which the kernel fills at most.
+    let ret = unsafe { libc::syscall(libc::SYS_sched_getaffinity, 0, size, mask.as_mut_ptr()) };
+    check("sched_getaffinity", &[Arg::Int(0), Arg::Int(size as i64)], ret)?;
+    Ok(mask)
+}
+
 /// Binds the calling thread to the CPUs whose bits are set.
 pub fn set_cpu_affinity(mask: &[u64]) -> Result<()> {
     // SAFETY: pointer and length describe `mask`, which the kernel only reads.

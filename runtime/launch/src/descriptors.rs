@@ -1,5 +1,6 @@
 //! What a start is given besides its plan: only descriptors, so that nobody resolves a path again.
 
+use std::ffi::CString;
 use std::os::fd::OwnedFd;
 use sys::clone::Namespaces;
 
@@ -25,6 +26,14 @@ pub enum Rootfs {
     Detached(OwnedFd),
     /// A directory of this mount namespace, which is bound with what is mounted below.
     Directory(OwnedFd),
+    /// The same with its path, without symbolic links: for a starter that may not copy mounts (rootless), and for hooks,
+    /// which find the root there.
+    Path {
+        /// Absolute.
+        path: CString,
+        /// The directory at the path.
+        directory: OwnedFd,
+    },
 }
 
 /// The source of a bind mount.
@@ -34,6 +43,13 @@ pub enum Source {
     File(OwnedFd),
     /// A mount that is attached nowhere, and is used itself.
     Detached(OwnedFd),
+    /// A file or directory of this mount namespace with its path: for a starter that may not copy mounts (rootless).
+    Path {
+        /// Absolute.
+        path: CString,
+        /// What is at the path, O_PATH will do.
+        file: OwnedFd,
+    },
 }
 
 /// Standard streams.

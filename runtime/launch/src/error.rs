@@ -36,6 +36,16 @@ pub enum LaunchError {
         /// What is missing.
         feature: &'static str,
     },
+    /// A program of the host that the launch needs failed.
+    #[error("map {object}: exit status {status}: {words}")]
+    Program {
+        /// What it was for.
+        object: String,
+        /// Its status as a shell shows it.
+        status: u8,
+        /// What it wrote.
+        words: String,
+    },
     /// Nobody waits behind the socket of a gate.
     #[error("start container: it does not wait for its start")]
     NotAtGate,
@@ -63,7 +73,7 @@ impl LaunchError {
             Self::Mismatch { .. } => Class::InvalidArgument,
             Self::NotAtGate => Class::Conflict,
             Self::OldKernel { .. } => Class::NotImplemented,
-            Self::Prepare { .. } | Self::Lost { .. } => Class::Internal,
+            Self::Prepare { .. } | Self::Program { .. } | Self::Lost { .. } => Class::Internal,
         }
     }
 }

@@ -21,6 +21,8 @@ pub struct Host {
     null: OwnedFd,
     /// The cgroup namespace of containers that have none of their own.
     cgroup_namespace: OwnedFd,
+    /// Whether the starter may copy mounts. Where it may not (rootless), the container's process does, in a user namespace.
+    pub(crate) copies_mounts: bool,
     /// Whether the kernel has mount_setattr (5.12).
     pub(crate) sets_attributes: bool,
     /// What a container without a user namespace can have at most.
@@ -36,10 +38,18 @@ impl Host {
         let null = open_device(c"/dev/null", FileType::CharacterDevice, (1, 3)).map_err(failed)?;
         let own = caps::get().map_err(|e| LaunchError::new("read", "capabilities", e))?;
         let own_caps = own.permitted.and(caps::bounding());
-        let probe = Detached::clone_of(&null, Extent::Mount).map_err(failed)?;
-        let sets_attributes = match probe.set(Extent::Mount, &COVER) {
-            Ok(()) => true,
-            Err(Errno::NOSYS) => false,
+        let (copies_mounts, sets_attributes) = match Detached::clone_of(&null, Extent::Mount) {
+            Ok(probe) => match probe.set(Extent::Mount, &COVER) {
+                Ok(()) => (true, true),
+                Err(Errno::NOSYS) => (true, false),
+                Err(errno) => return Err(failed(errno)),
+            },
+            // Without rights the kernel refuses a change of what is not a mount in any case, but not with ENOSYS.
+            Err(Errno::PERM) => {
+                let nothing = Change::default();
+                let tried = sys::mount::set_attr(&null, Extent::Mount, &nothing);
+                (false, !tried.is_err_and(|error| error.errno() == Errno::NOSYS))
+            }
             Err(errno) => return Err(failed(errno)),
         };
         let path = "/proc/self/ns/cgroup";
@@ -47,16 +57,20 @@ impl Host {
         let cgroup_namespace = openat(CWD, path, flags, Mode::empty())
             .map_err(|errno| LaunchError::new("open", path, errno))?;
         let known_caps = caps::supported();
-        Ok(Self { null, cgroup_namespace, sets_attributes, own_caps, known_caps })
+        Ok(Self { null, cgroup_namespace, copies_mounts, sets_attributes, own_caps, known_caps })
+    }
+
+    /// The null device for masks: a mount, or where the starter cannot make one, the file.
+    pub(crate) fn null(&self) -> Result<Result<Detached, OwnedFd>, LaunchError> {
+        match self.copies_mounts {
+            true => self.null_mount().map(Ok),
+            false => copy_of(&self.null, "null device").map(Err),
+        }
     }
 
     /// A descriptor of the starter's cgroup namespace.
     pub(crate) fn cgroup_namespace(&self) -> Result<OwnedFd, LaunchError> {
-        let failed = |error: std::io::Error| {
-            let errno = Errno::from_io_error(&error).unwrap_or(Errno::IO);
-            LaunchError::new("copy", "cgroup namespace", errno)
-        };
-        self.cgroup_namespace.try_clone().map_err(failed)
+        copy_of(&self.cgroup_namespace, "cgroup namespace")
     }
 
     /// What the starter cannot give, of `wanted`: to be left out with a warning. A new user namespace has everything
@@ -67,7 +81,7 @@ impl Host {
 
     /// A read-only mount of the null device, attached nowhere: what covers a masked file (CVE-2025-31133: it is our
     /// descriptor, opened on the host and verified, not whatever lies at `/dev/null` in the container).
-    pub(crate) fn null_mount(&self) -> Result<Detached, LaunchError> {
+    fn null_mount(&self) -> Result<Detached, LaunchError> {
         let failed = |errno| LaunchError::new("bind", "/dev/null", errno);
         let mount = Detached::clone_of(&self.null, Extent::Mount).map_err(failed)?;
         if self.sets_attributes {
@@ -75,6 +89,12 @@ impl Host {
         }
         Ok(mount)
     }
+}
+
+fn copy_of(fd: &OwnedFd, object: &str) -> Result<OwnedFd, LaunchError> {
+    fd.try_clone().map_err(|error| {
+        LaunchError::new("copy", object, Errno::from_io_error(&error).unwrap_or(Errno::IO))
+    })
 }
 
 /// The device node at `path` of the host, as O_PATH; ENODEV if it is another one.

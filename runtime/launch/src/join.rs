@@ -2,14 +2,19 @@
 
 use crate::child::Job;
 use crate::prepare::{
-    borrow_joins, cgroup_above, clamp, files, joins_above_stdio, pointers, stdio_above, v1, v2,
+    borrow_joins, cgroup_above, check_label, clamp, files, joins_above_stdio, pointers,
+    stdio_above, v1, v2,
 };
-use crate::spawn::{self, Created, Explainer, Spawn, check_stdio};
+use crate::spawn::{self, Created, Explainer, Outside, Rest, Spawn, check_stdio};
+use crate::supervisor::{borrow_supervisor, check_supervisor, supervisor_file, tell_supervisor};
+use crate::times::Times;
 use crate::{CgroupJoin, Extras, Host, LaunchError, Stdio};
 use plan::{CapsPlan, ProcessPlan};
 use rustix::fs::{OFlags, fstat};
+use rustix::io::Errno;
 use std::os::fd::{AsFd, OwnedFd};
 use sys::clone::{CloneArgs, Namespaces};
+use sys::schedule;
 
 /// Descriptors of a process that joins a container.
 #[derive(Debug)]
@@ -33,6 +38,9 @@ pub struct Join {
     stdio: Stdio,
     cgroup: CgroupJoin,
     extras: Extras,
+    supervisor: Option<OwnedFd>,
+    rootless: bool,
+    times: Option<Times>,
 }
 
 impl Join {
@@ -53,29 +61,45 @@ impl Join {
         extras: Extras,
     ) -> Result<Self, LaunchError> {
         let JoinDescriptors { init, namespaces, stdio, cgroup } = descriptors;
+        let times = Times::begin(extras.times)?;
         check_stdio(&stdio, &process)?;
+        check_supervisor(&process, &extras)?;
+        check_label(&process)?;
+        let extras = extras.prepared()?;
         let user = namespaces.contains(Namespaces::USER);
         Ok(Self {
             caps: clamp(process.caps, host, user),
             joins: joins_above_stdio(vec![(namespaces, init)])?,
             stdio: stdio_above(stdio)?,
             cgroup: cgroup_above(cgroup)?,
-            extras: extras.prepared()?,
+            supervisor: supervisor_file(&extras)?,
+            extras,
+            rootless: !host.copies_mounts,
+            times,
             process: Box::new(process),
         })
     }
 
     /// Clones the process, which joins the container and waits at the start gate. The caller must have one thread.
-    pub fn create(self) -> Result<Created, LaunchError> {
+    pub fn create(mut self) -> Result<Created, LaunchError> {
+        if let Some(times) = &mut self.times {
+            times.mark("prepared");
+        }
         let made = self.make()?;
-        Ok(Created::new(made, Explainer::Joining(self.process), self.extras.gate.is_some()))
+        let rest = Rest {
+            gated: self.extras.gate.is_some(),
+            rootless: self.rootless,
+            hooks: None,
+            times: self.times,
+        };
+        Ok(Created::new(made, Explainer::Joining(self.process), rest))
     }
 
     fn make(&self) -> Result<spawn::Made, LaunchError> {
         let process = &*self.process;
         // The process itself must be a child made after setns, or it would not be in the pid namespace.
         let args = CloneArgs { cgroup: v2(&self.cgroup), ..CloneArgs::default() };
-        let spawn = Spawn { args, intermediate: true, maps: None };
+        let spawn = Spawn { args, intermediate: true, maps: None, prepares: false };
         let (channel, theirs) = spawn::channel(self.extras.lowest())?;
         let job = Job {
             process,
@@ -89,6 +113,9 @@ impl Join {
             argv: &pointers(&process.argv),
             env: &pointers(&process.env),
             waits_for_go: true,
+            hooks: None,
+            supervisor: borrow_supervisor(&self.extras, &self.supervisor),
+            marks: self.times.as_ref().map(Times::marks),
             joined_outside: true,
             gate: self.extras.borrow_gate(),
             outlives: self.extras.outlives,
@@ -96,16 +123,36 @@ impl Join {
             becomes_root: self.joins.iter().any(|(which, _)| which.contains(Namespaces::USER)),
         };
         let explain = |record| LaunchError::Step(process.explain(record));
-        let made = spawn::make(&spawn, &job, &channel, &explain)?;
+        let made = begin_on(process.schedule.initial_affinity.as_deref(), || {
+            spawn::make(&spawn, &job, &channel, &explain)
+        })?;
         drop(theirs);
-        spawn::wait_until_ready(&spawn, made, channel, &explain)
+        let outside = Outside {
+            made: &|pid| tell_supervisor(&self.extras, &self.supervisor, pid),
+            hooks: &|_| Ok(()),
+        };
+        spawn::wait_until_ready(&spawn, made, channel, &outside, &explain)
     }
+}
+
+/// Calls `make` while this process is bound to `cpus`, so that what it makes begins there, before it joins a cgroup.
+fn begin_on<T>(
+    cpus: Option<&[u64]>,
+    make: impl FnOnce() -> Result<T, LaunchError>,
+) -> Result<T, LaunchError> {
+    let Some(cpus) = cpus else { return make() };
+    let failed = |error: sys::Error| LaunchError::new("set", "initial CPU affinity", error);
+    let before = schedule::cpu_affinity().map_err(failed)?;
+    schedule::set_cpu_affinity(cpus).map_err(failed)?;
+    let made = make();
+    schedule::set_cpu_affinity(&before).map_err(failed)?;
+    made
 }
 
 /// The namespaces in which the process `pid` is and the caller is not. The answer is only right if the process is still
 /// the same afterwards, which the caller knows by its pidfd.
 pub fn namespaces_of(pid: i32) -> Result<Namespaces, LaunchError> {
-    const FILES: [(&str, Namespaces); 7] = [
+    const FILES: [(&str, Namespaces); 8] = [
         ("mnt", Namespaces::MOUNT),
         ("pid", Namespaces::PID),
         ("net", Namespaces::NET),
@@ -113,6 +160,7 @@ pub fn namespaces_of(pid: i32) -> Result<Namespaces, LaunchError> {
         ("uts", Namespaces::UTS),
         ("user", Namespaces::USER),
         ("cgroup", Namespaces::CGROUP),
+        ("time", Namespaces::TIME),
     ];
     let failed = |errno| LaunchError::new("read namespaces of", format!("process {pid}"), errno);
     let identity = |owner: &str, file: &str| {
@@ -122,7 +170,11 @@ pub fn namespaces_of(pid: i32) -> Result<Namespaces, LaunchError> {
     };
     let mut found = Namespaces::empty();
     for (file, bit) in FILES {
-        let theirs = identity(&pid.to_string(), file).map_err(failed)?;
+        let theirs = match identity(&pid.to_string(), file) {
+            // Of 5.6.
+            Err(Errno::NOENT) if bit == Namespaces::TIME => continue,
+            other => other.map_err(failed)?,
+        };
         if theirs != identity("self", file).map_err(failed)? {
             found |= bit;
         }

@@ -1,18 +1,19 @@
 //! What the parent opens before it clones.
 
 use crate::child::{Job, Layout};
-use crate::host::open_device;
-use crate::spawn::{self, Created, Explainer, Spawn, above_stdio, check_stdio};
-use crate::{CgroupJoin, Descriptors, Extras, Host, LaunchError, Rootfs, Source, Stdio};
-use mounts::userns::{self, IdRange};
-use mounts::{Change, Detached, Extent, Propagation};
-use plan::{
-    AttrChange, BindPlan, CapsPlan, DeviceKind, DevicePlan, IdMap, IdmapPlan, MountKind, MountPlan,
-    Plan,
+use crate::hooks::{self, HookFiles};
+use crate::mounted::{self, Held, HeldPlace};
+use crate::spawn::{
+    self, Created, Explainer, Outside, Rest, Spawn, above, above_stdio, check_stdio,
 };
-use rustix::fs::FileType;
+use crate::supervisor::{borrow_supervisor, check_supervisor, supervisor_file, tell_supervisor};
+use crate::times::Times;
+use crate::{CgroupJoin, Descriptors, Extras, Host, LaunchError, Stdio, interfaces, namespace};
+use mounts::userns::IdRange;
+use plan::{CapsPlan, IdMap, Label, Plan, ProcessPlan};
 use rustix::io::Errno;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::path::Path;
 use std::ptr;
 use sys::clone::{CloneArgs, Namespaces};
 
@@ -21,16 +22,21 @@ use sys::clone::{CloneArgs, Namespaces};
 pub struct Launch {
     plan: Box<Plan>,
     caps: CapsPlan,
-    rootfs: Detached,
-    sources: Vec<Option<Detached>>,
-    devices: Vec<Option<Detached>>,
-    null: Detached,
+    rootfs: Held,
+    root_place: Option<HeldPlace>,
+    sources: Vec<Option<Held>>,
+    devices: Vec<Option<Held>>,
+    null: Held,
     cgroup_namespace: OwnedFd,
     sets_attributes: bool,
+    rootless: bool,
     joins: Vec<(Namespaces, OwnedFd)>,
     stdio: Stdio,
     cgroup: CgroupJoin,
     extras: Extras,
+    hooks: Option<HookFiles>,
+    supervisor: Option<OwnedFd>,
+    times: Option<Times>,
 }
 
 impl Launch {
@@ -47,31 +53,53 @@ impl Launch {
         descriptors: Descriptors,
         extras: Extras,
     ) -> Result<Self, LaunchError> {
+        let times = Times::begin(extras.times)?;
         let Descriptors { rootfs, sources, joins, stdio, cgroup } = descriptors;
         check_stdio(&stdio, &plan.process)?;
-        check_joins(&plan, &joins)?;
+        check_supervisor(&plan.process, &extras)?;
+        check_label(&plan.process)?;
+        check_state(&plan, &extras)?;
+        namespace::check(&joins, plan.namespaces.joined)?;
         let other_user = plan.namespaces.separate(Namespaces::USER);
-        let devices = plan.devices.iter().map(host_device).collect::<Result<_, _>>()?;
+        let extras = extras.prepared()?;
+        let lowest = extras.lowest();
+        let device = |device| mounted::device(host, device, lowest);
+        let devices = plan.devices.iter().map(device).collect::<Result<_, _>>()?;
+        let (rootfs, root_place) = mounted::root(host, &plan, rootfs, &extras)?;
         Ok(Self {
             caps: clamp(plan.process.caps, host, other_user),
-            rootfs: root(host, rootfs)?,
-            sources: bind_sources(host, &plan.mounts, sources)?,
+            rootfs,
+            root_place,
+            sources: mounted::sources(host, &plan.mounts, sources, lowest)?,
             devices,
-            null: Detached::from_fd(above_stdio(host.null_mount()?.into_fd())?),
-            cgroup_namespace: above_stdio(host.cgroup_namespace()?)?,
+            null: mounted::null(host, lowest)?,
+            cgroup_namespace: above(host.cgroup_namespace()?, lowest)?,
             sets_attributes: host.sets_attributes,
+            rootless: !host.copies_mounts,
             joins: joins_above_stdio(joins)?,
             stdio: stdio_above(stdio)?,
             cgroup: cgroup_above(cgroup)?,
-            extras: extras.prepared()?,
+            hooks: HookFiles::of_plan(&plan.hooks, lowest)?,
+            supervisor: supervisor_file(&extras)?,
+            extras,
+            times,
             plan: Box::new(plan),
         })
     }
 
     /// Clones the process, which sets the container up and waits at the start gate. The caller must have one thread.
-    pub fn create(self) -> Result<Created, LaunchError> {
+    pub fn create(mut self) -> Result<Created, LaunchError> {
+        if let Some(times) = &mut self.times {
+            times.mark("prepared");
+        }
         let made = self.make(&self.spawn())?;
-        Ok(Created::new(made, Explainer::First(self.plan), self.extras.gate.is_some()))
+        let rest = Rest {
+            gated: self.extras.gate.is_some(),
+            rootless: self.rootless,
+            hooks: self.hooks,
+            times: self.times,
+        };
+        Ok(Created::new(made, Explainer::First(self.plan), rest))
     }
 
     fn spawn(&self) -> Spawn<'_> {
@@ -80,15 +108,23 @@ impl Launch {
         let user = new.contains(Namespaces::USER);
         // In a new user namespace the right to join namespaces that do not belong to it is gone.
         let joins_first = user && !self.joins.is_empty();
+        // A process is in its new time namespace from execve on only since 6.1, but its children always are.
+        let time_first = new.contains(Namespaces::TIME) && !user;
         Spawn {
             args: CloneArgs {
-                // A cgroup namespace has its root where its maker is, so it is made after joining the cgroup.
-                namespaces: new - Namespaces::CGROUP,
+                // A cgroup namespace has its root where its maker is, so it is made after joining the cgroup; and a time
+                // namespace gets its clocks before anybody is in it.
+                namespaces: new - Namespaces::CGROUP - Namespaces::TIME,
                 cgroup: v2(&self.cgroup),
                 ..CloneArgs::default()
             },
-            intermediate: joins_first || joined.intersects(Namespaces::USER | Namespaces::PID),
+            intermediate: joins_first
+                || time_first
+                || joined.intersects(Namespaces::USER | Namespaces::PID),
             maps: user.then_some((&*namespaces.uids, &*namespaces.gids)),
+            prepares: self.hooks.is_some()
+                || self.supervisor.is_some()
+                || !self.plan.net_devices.is_empty(),
         }
     }
 
@@ -96,13 +132,21 @@ impl Launch {
         let plan = &*self.plan;
         let layout = Layout {
             plan,
-            rootfs: self.rootfs.as_fd(),
-            sources: &borrow_mounts(&self.sources),
-            devices: &borrow_mounts(&self.devices),
-            null: self.null.as_fd(),
+            rootfs: self.rootfs.borrow(),
+            root_place: self.root_place.as_ref().map(HeldPlace::borrow),
+            no_pivot: self.extras.no_pivot,
+            sources: &mounted::borrow_all(&self.sources),
+            devices: &mounted::borrow_all(&self.devices),
+            null: self.null.borrow(),
             cgroup_namespace: self.cgroup_namespace.as_fd(),
             sets_attributes: self.sets_attributes,
         };
+        let create = hooks::strings(&plan.hooks.create_container);
+        let create = hooks::hooks(&plan.hooks.create_container, &create);
+        let start = hooks::strings(&plan.hooks.start_container);
+        let start = hooks::hooks(&plan.hooks.start_container, &start);
+        let waits = plan.hooks.before_root();
+        let hooks = self.hooks.as_ref().map(|files| files.borrow(waits, &create, &start));
         let (channel, theirs) = spawn::channel(self.extras.lowest())?;
         let job = Job {
             process: &plan.process,
@@ -115,22 +159,94 @@ impl Launch {
             stdio: files(&self.stdio),
             argv: &pointers(&plan.process.argv),
             env: &pointers(&plan.process.env),
-            waits_for_go: spawn.intermediate || spawn.maps.is_some(),
+            waits_for_go: spawn.waits_for_go(),
             joined_outside: spawn.intermediate,
-            becomes_root: plan.namespaces.separate(Namespaces::USER),
+            becomes_root: self.becomes_root(),
             gate: self.extras.borrow_gate(),
             outlives: self.extras.outlives,
             preserved: &self.extras.borrow_preserved(),
+            hooks: hooks.as_ref(),
+            supervisor: borrow_supervisor(&self.extras, &self.supervisor),
+            marks: self.times.as_ref().map(Times::marks),
         };
-        let explain = |record| LaunchError::Step(plan.explain(record));
+        let explain = |record| {
+            let failure = plan.explain(record);
+            LaunchError::Step(match &self.hooks {
+                Some(files) => files.explain(failure),
+                None => failure,
+            })
+        };
         let process = spawn::make(spawn, &job, &channel, &explain)?;
         drop(theirs);
-        spawn::wait_until_ready(spawn, process, channel, &explain)
+        let state = self.extras.state.as_ref();
+        let outside = Outside {
+            made: &|pid| self.prepare_made(pid),
+            hooks: &|pid| hooks::call_outside(&plan.hooks, state, pid),
+        };
+        spawn::wait_until_ready(spawn, process, channel, &outside, &explain)
+    }
+
+    /// Whether the process becomes root of a user namespace: not if that has no root.
+    fn becomes_root(&self) -> bool {
+        let namespaces = &self.plan.namespaces;
+        let has_root = |maps: &[IdMap]| maps.iter().any(|map| map.inside == 0);
+        match namespaces.new.contains(Namespaces::USER) {
+            true => has_root(&namespaces.uids) && has_root(&namespaces.gids),
+            false => namespaces.joined.contains(Namespaces::USER),
+        }
+    }
+
+    /// What is done for the process as soon as it has a number.
+    fn prepare_made(&self, pid: i32) -> Result<(), LaunchError> {
+        if let (Some(files), Some(state)) = (&self.hooks, &self.extras.state) {
+            files.write(state, hooks::number_inside(&self.plan, pid))?;
+        }
+        tell_supervisor(&self.extras, &self.supervisor, pid)?;
+        if self.plan.net_devices.is_empty() {
+            return Ok(());
+        }
+        let joined = self.joins.iter().find(|(which, _)| *which == Namespaces::NET);
+        let namespace = match joined {
+            Some((_, fd)) => fd.try_clone().map_err(|error| {
+                let errno = Errno::from_io_error(&error).unwrap_or(Errno::IO);
+                LaunchError::new("copy", "network namespace", errno)
+            })?,
+            None => {
+                let path = format!("/proc/{pid}/ns/net");
+                namespace::open_namespace(Path::new(&path), Namespaces::NET)?
+            }
+        };
+        interfaces::move_in(&self.plan.net_devices, namespace)
     }
 }
 
-fn borrow_mounts(mounts: &[Option<Detached>]) -> Vec<Option<BorrowedFd<'_>>> {
-    mounts.iter().map(|mount| mount.as_ref().map(AsFd::as_fd)).collect()
+/// Hooks read the container's state.
+fn check_state(plan: &Plan, extras: &Extras) -> Result<(), LaunchError> {
+    if plan.hooks.launch_calls() && extras.state.is_none() {
+        let reason = "the container's state was not given";
+        return Err(LaunchError::Mismatch { object: "hooks".to_owned(), reason });
+    }
+    Ok(())
+}
+
+/// Whether the kernel has what confines the process.
+pub(crate) fn check_label(process: &ProcessPlan) -> Result<(), LaunchError> {
+    let (object, missing) = match &process.label {
+        None => return Ok(()),
+        Some(Label::AppArmor(_)) => {
+            let enabled = std::fs::read_to_string("/sys/module/apparmor/parameters/enabled");
+            let enabled = enabled.is_ok_and(|text| text.trim() == "Y");
+            ("AppArmor profile", (!enabled).then_some("AppArmor is not enabled"))
+        }
+        Some(Label::Selinux(_)) => {
+            let enabled = rustix::fs::stat("/sys/fs/selinux/enforce").is_ok();
+            ("SELinux label", (!enabled).then_some("SELinux is not enabled"))
+        }
+    };
+    match missing {
+        None => Ok(()),
+        Some(reason) => Err(LaunchError::Mismatch { object: object.to_owned(), reason }),
+    }
 }
 
 /// Pointers to the strings and a null at the end, as execve reads them.
@@ -199,161 +315,10 @@ pub(crate) fn clamp(caps: CapsPlan, host: &Host, new_user_namespace: bool) -> Ca
         effective: caps.effective.and(most),
         permitted: caps.permitted.and(most),
         ambient: caps.ambient.and(most),
+        inheritable: caps.inheritable.and(most),
     }
-}
-
-fn check_joins(plan: &Plan, joins: &[(Namespaces, OwnedFd)]) -> Result<(), LaunchError> {
-    let given = joins.iter().fold(Namespaces::empty(), |all, (which, _)| all | *which);
-    if given == plan.namespaces.joined {
-        return Ok(());
-    }
-    let reason = "the plan joins other namespaces than the descriptors are for";
-    Err(LaunchError::Mismatch { object: "namespaces".to_owned(), reason })
-}
-
-/// The root as a mount of its own that propagates nothing.
-fn root(host: &Host, rootfs: Rootfs) -> Result<Detached, LaunchError> {
-    let failed = |errno| LaunchError::new("bind", "root file system", errno);
-    let mount = match rootfs {
-        Rootfs::Detached(fd) => return Ok(Detached::from_fd(above_stdio(fd)?)),
-        Rootfs::Directory(fd) => Detached::clone_of(fd, Extent::Tree).map_err(failed)?,
-    };
-    if host.sets_attributes {
-        let change = Change { propagation: Some(Propagation::Private), ..Change::default() };
-        mount.set(Extent::Tree, &change).map_err(failed)?;
-    }
-    Ok(Detached::from_fd(above_stdio(mount.into_fd())?))
-}
-
-fn bind_sources(
-    host: &Host,
-    mounts: &[MountPlan],
-    sources: Vec<Option<Source>>,
-) -> Result<Vec<Option<Detached>>, LaunchError> {
-    let mut sources = sources.into_iter();
-    let mut user_namespaces = Vec::new();
-    let mut prepare = |mount: &MountPlan| {
-        let source = sources.next().flatten();
-        let object = || format!("mount {:?}", mount.target.to_string_lossy());
-        match (&mount.kind, source) {
-            (MountKind::Bind(bind), Some(source)) => {
-                bind_source(host, bind, source, &mut user_namespaces, &object()).map(Some)
-            }
-            (MountKind::Bind(_), None) => {
-                let reason = "its source was not given";
-                Err(LaunchError::Mismatch { object: object(), reason })
-            }
-            (_, None) => Ok(None),
-            (_, Some(_)) => {
-                let reason = "a source was given for a file system that the kernel makes";
-                Err(LaunchError::Mismatch { object: object(), reason })
-            }
-        }
-    };
-    mounts.iter().map(&mut prepare).collect()
-}
-
-/// The namespace files of id maps that were made already, since several mounts often have the same maps.
-type UserNamespaces = Vec<(IdmapPlan, OwnedFd)>;
-
-fn bind_source(
-    host: &Host,
-    bind: &BindPlan,
-    source: Source,
-    user_namespaces: &mut UserNamespaces,
-    object: &str,
-) -> Result<Detached, LaunchError> {
-    let failed = |errno: Errno| LaunchError::new("prepare", object, errno);
-    let mount = match source {
-        Source::File(fd) => Detached::clone_of(fd, bind.extent).map_err(failed)?,
-        Source::Detached(fd) => Detached::from_fd(fd),
-    };
-    if !host.sets_attributes {
-        // The child sets what it can once the mount is attached.
-        check_old_kernel(bind, object)?;
-        return Ok(Detached::from_fd(above_stdio(mount.into_fd())?));
-    }
-    if let Some(idmap) = &bind.idmap {
-        let namespace = user_namespace(idmap, user_namespaces, object)?;
-        let change = Change { idmap: Some(namespace), ..Change::default() };
-        mount.set(idmap.extent, &change).map_err(failed)?;
-    }
-    set_attributes(bind, &mount).map_err(failed)?;
-    Ok(Detached::from_fd(above_stdio(mount.into_fd())?))
-}
-
-/// Propagation and attributes of a bind mount's copy.
-fn set_attributes(bind: &BindPlan, mount: &Detached) -> Result<(), Errno> {
-    // The copy of a shared mount is shared too: left so, what is mounted in the container would appear on the host.
-    let (propagation, extent) = bind.propagation;
-    let tree = bind.tree;
-    let change = Change { set: tree.set, clear: tree.clear, ..Change::default() };
-    if extent == Extent::Tree {
-        let change = Change { propagation: Some(propagation), ..change };
-        mount.set(Extent::Tree, &change)?;
-    } else {
-        let private = Change { propagation: Some(Propagation::Private), ..change };
-        mount.set(Extent::Tree, &private)?;
-        let change = Change { propagation: Some(propagation), ..Change::default() };
-        mount.set(Extent::Mount, &change)?;
-    }
-    if !bind.own.set.is_empty() || !bind.own.clear.is_empty() {
-        let change = Change { set: bind.own.set, clear: bind.own.clear, ..Change::default() };
-        mount.set(Extent::Mount, &change)?;
-    }
-    Ok(())
-}
-
-/// What cannot be had without mount_setattr.
-fn check_old_kernel(bind: &BindPlan, object: &str) -> Result<(), LaunchError> {
-    let feature = match (&bind.idmap, bind.tree == AttrChange::default()) {
-        (None, true) => return Ok(()),
-        (Some(_), _) => "an idmapped mount",
-        (None, false) => "a recursively changed mount",
-    };
-    Err(LaunchError::OldKernel { object: object.to_owned(), feature })
-}
-
-fn user_namespace<'n>(
-    idmap: &IdmapPlan,
-    known: &'n mut UserNamespaces,
-    object: &str,
-) -> Result<BorrowedFd<'n>, LaunchError> {
-    let at =
-        match known.iter().position(|(maps, _)| maps.uids == idmap.uids && maps.gids == idmap.gids)
-        {
-            Some(at) => at,
-            None => {
-                let ranges = |maps: &[IdMap]| maps.iter().map(id_range).collect::<Vec<_>>();
-                let made = userns::with_maps(&ranges(&idmap.uids), &ranges(&idmap.gids));
-                let failed = |e: mounts::Error| {
-                    LaunchError::new("map ids of", object, e.errno().unwrap_or(Errno::IO))
-                };
-                known.push((idmap.clone(), made.map_err(failed)?));
-                known.len() - 1
-            }
-        };
-    Ok(known[at].1.as_fd())
 }
 
 pub(crate) fn id_range(map: &IdMap) -> IdRange {
     IdRange { inside: map.inside, outside: map.outside, count: map.count }
-}
-
-/// The host's node of the same path, for a container that cannot make nodes; it must be the device that is meant.
-fn host_device(device: &DevicePlan) -> Result<Option<Detached>, LaunchError> {
-    if !device.bind {
-        return Ok(None);
-    }
-    let path = device.path.to_string_lossy();
-    let failed = |errno| LaunchError::new("bind device", path.clone(), errno);
-    let kind = match device.kind {
-        DeviceKind::Character => FileType::CharacterDevice,
-        DeviceKind::Block => FileType::BlockDevice,
-        DeviceKind::Fifo => FileType::Fifo,
-    };
-    let node = open_device(&device.path, kind, (device.major, device.minor)).map_err(failed)?;
-    // Nothing can be mounted below a node, so its propagation does not matter.
-    let mount = Detached::clone_of(node, Extent::Mount).map_err(failed)?;
-    above_stdio(mount.into_fd()).map(Detached::from_fd).map(Some)
 }

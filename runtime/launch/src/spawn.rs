@@ -2,6 +2,8 @@
 
 use crate::channel::{Channel, Message};
 use crate::child::{self, Job};
+use crate::hooks::HookFiles;
+use crate::times::{StepTime, Times};
 use crate::{LaunchError, Stdio};
 use plan::{IdMap, Plan, ProcessPlan, Record, StepKind};
 use rustix::io::Errno;
@@ -20,6 +22,9 @@ pub struct Created {
     console: Option<OwnedFd>,
     explainer: Explainer,
     gated: bool,
+    rootless: bool,
+    hooks: Option<HookFiles>,
+    times: Option<Times>,
 }
 
 /// A process whose program runs, or has run: the caller reaps it by the pidfd.
@@ -31,6 +36,18 @@ pub struct Running {
     pub pidfd: OwnedFd,
     /// The other side of its terminal.
     pub console: Option<OwnedFd>,
+    /// The times of its steps, with [`crate::Extras::times`].
+    pub times: Vec<StepTime>,
+}
+
+/// What a created process keeps besides.
+pub(crate) struct Rest {
+    /// Whether another process starts it.
+    pub(crate) gated: bool,
+    /// Whether its starter is not root.
+    pub(crate) rootless: bool,
+    pub(crate) hooks: Option<HookFiles>,
+    pub(crate) times: Option<Times>,
 }
 
 /// The plan, kept for the text of failures and for what the parent does to the process.
@@ -67,6 +84,15 @@ pub(crate) struct Spawn<'a> {
     pub(crate) intermediate: bool,
     /// Maps of a new user namespace.
     pub(crate) maps: Option<(&'a [IdMap], &'a [IdMap])>,
+    /// Whether the parent has something to do before the process goes on.
+    pub(crate) prepares: bool,
+}
+
+impl Spawn<'_> {
+    /// Whether the process waits for a byte before anything else.
+    pub(crate) fn waits_for_go(&self) -> bool {
+        self.intermediate || self.maps.is_some() || self.prepares
+    }
 }
 
 /// A process with the channel to it, and its terminal.
@@ -93,26 +119,42 @@ pub(crate) fn make(
     Ok(Guard(Some(process)))
 }
 
+/// What the parent does at two points while the process waits; it is called with the process's number.
+pub(crate) struct Outside<'a> {
+    /// When the process exists, before it does anything.
+    pub(crate) made: &'a dyn Fn(i32) -> Result<(), LaunchError>,
+    /// Before its root changes, if it has hooks.
+    pub(crate) hooks: &'a dyn Fn(i32) -> Result<(), LaunchError>,
+}
+
 /// Lets the process go on if it waits for that, and waits until it stands at the start gate.
 pub(crate) fn wait_until_ready(
     spawn: &Spawn<'_>,
     guard: Guard,
     channel: Channel,
+    outside: &Outside<'_>,
     explain: Explain<'_>,
 ) -> Result<Made, LaunchError> {
     let lost = |errno| LaunchError::new("read", "channel to the process", errno);
-    if spawn.intermediate || spawn.maps.is_some() {
+    if spawn.waits_for_go() {
         if let Some((uids, gids)) = spawn.maps {
-            write_maps(guard.pid(), uids, gids)?;
+            crate::idmaps::write(guard.pid(), uids, gids)?;
         }
+        (outside.made)(guard.pid())?;
         channel.open_gate().map_err(lost)?;
     }
-    match channel.receive().map_err(lost)? {
-        Message::Record(Record { step: StepKind::Ready, .. }, console) => {
-            Ok((guard.disarm(), channel, console))
+    loop {
+        match channel.receive().map_err(lost)? {
+            Message::Record(Record { step: StepKind::Ready, .. }, console) => {
+                return Ok((guard.disarm(), channel, console));
+            }
+            Message::Record(Record { step: StepKind::HostHooks, .. }, _) => {
+                (outside.hooks)(guard.pid())?;
+                channel.open_gate().map_err(lost)?;
+            }
+            Message::Record(record, _) => return Err(explain(record)),
+            Message::End => return Err(guard.lost()),
         }
-        Message::Record(record, _) => Err(explain(record)),
-        Message::End => Err(guard.lost()),
     }
 }
 
@@ -164,14 +206,6 @@ fn pidfd_open(pid: u32) -> Result<OwnedFd, Errno> {
     pidfd_open(pid, PidfdFlags::empty())
 }
 
-fn write_maps(pid: i32, uids: &[IdMap], gids: &[IdMap]) -> Result<(), LaunchError> {
-    let ranges = |maps: &[IdMap]| -> Vec<mounts::userns::IdRange> {
-        maps.iter().map(crate::prepare::id_range).collect()
-    };
-    mounts::userns::write_maps(pid, &ranges(uids), &ranges(gids))
-        .map_err(|error| LaunchError::new("write", "id maps", error.errno().unwrap_or(Errno::IO)))
-}
-
 /// Kills and reaps the process unless it is disarmed.
 pub(crate) struct Guard(Option<(i32, OwnedFd)>);
 
@@ -211,9 +245,11 @@ fn end(pidfd: &OwnedFd) {
 }
 
 impl Created {
-    pub(crate) fn new(made: Made, explainer: Explainer, gated: bool) -> Self {
+    pub(crate) fn new(made: Made, explainer: Explainer, rest: Rest) -> Self {
         let (process, channel, console) = made;
-        Self { process: Some(process), channel, console, explainer, gated }
+        let Rest { gated, rootless, hooks, times } = rest;
+        let process = Some(process);
+        Self { process, channel, console, explainer, gated, rootless, hooks, times }
     }
 
     /// The process's number in the caller's pid namespace.
@@ -225,6 +261,11 @@ impl Created {
     pub fn pidfd(&self) -> BorrowedFd<'_> {
         let (_, pidfd) = self.process.as_ref().expect("taken by start only, which consumes self");
         pidfd.as_fd()
+    }
+
+    /// The times of the steps so far, with [`crate::Extras::times`].
+    pub fn times(&self) -> Vec<StepTime> {
+        self.times.as_ref().map(Times::list).unwrap_or_default()
     }
 
     /// The other side of its terminal, if it has one.
@@ -246,7 +287,10 @@ impl Created {
 
     fn given_up(&mut self) -> Running {
         let (pid, pidfd) = self.process.take().expect("taken by what consumes self");
-        Running { pid, pidfd, console: self.console.take() }
+        if let Some(times) = &mut self.times {
+            times.mark("started");
+        }
+        Running { pid, pidfd, console: self.console.take(), times: self.times() }
     }
 
     /// Opens the start gate and waits until the program runs. EINVAL with [`crate::Extras::gate`].
@@ -259,7 +303,7 @@ impl Created {
         self.channel.open_gate().map_err(lost)?;
         match self.channel.receive().map_err(lost)? {
             Message::End => Ok(self.given_up()),
-            Message::Record(record, _) => Err(self.explainer.failure(record)),
+            Message::Record(record, _) => Err(self.explain(record)),
         }
     }
 
@@ -272,8 +316,11 @@ impl Created {
             set_limit(pid, *resource, *limit).map_err(|errno| self.failure(step, index, errno))?;
         }
         if let Some(score) = process.oom_score_adj {
-            set_oom_score(pid, score)
-                .map_err(|errno| self.failure(StepKind::OomScore, 0, errno))?;
+            match set_oom_score(pid, score) {
+                // Only who is root outside may lower it; without being that, it stays as it is.
+                Err(Errno::ACCESS | Errno::PERM) if self.rootless => {}
+                set => set.map_err(|errno| self.failure(StepKind::OomScore, 0, errno))?,
+            }
         }
         Ok(())
     }
@@ -281,6 +328,13 @@ impl Created {
     fn failure(&self, step: StepKind, index: usize, errno: Errno) -> LaunchError {
         let index = u32::try_from(index).unwrap_or(u32::MAX);
         self.explainer.failure(Record { step, index, errno: errno.raw_os_error() })
+    }
+
+    fn explain(&self, record: Record) -> LaunchError {
+        match (self.explainer.failure(record), &self.hooks) {
+            (LaunchError::Step(failure), Some(hooks)) => LaunchError::Step(hooks.explain(failure)),
+            (error, _) => error,
+        }
     }
 }
 

@@ -1,8 +1,11 @@
 //! The whole plan from the whole specification.
 
 use crate::text::{absolute, c_string};
-use crate::{Given, NamespacePlan, Plan, PlanError, devices, mounts, namespaces, options, sysctl};
-use spec::oci::{Hooks, Linux, Spec};
+use crate::{
+    Given, IdMap, NamespacePlan, Plan, PlanError, devices, hooks, mounts, namespaces, network,
+    options, sysctl,
+};
+use spec::oci::{Linux, Spec};
 use std::ffi::CString;
 use sys::clone::Namespaces;
 
@@ -13,8 +16,10 @@ impl Plan {
         let linux = spec.linux.as_ref();
         let linux = linux.ok_or_else(|| PlanError::Missing { field: "linux".to_owned() })?;
         version(&spec.oci_version)?;
-        reject_unsupported(spec, linux)?;
+        reject_unsupported(linux, given)?;
+        let hooks = hooks::plan(spec.hooks.as_ref(), given)?;
         let namespaces = namespaces::plan(linux, given)?;
+        users_are_mapped(spec, &namespaces)?;
         let mounts = mounts::plan(&spec.mounts, linux, &namespaces, given)?;
         let (devices, links) = devices::plan(linux, &mounts, &namespaces)?;
         let propagation = linux.rootfs_propagation.as_deref().unwrap_or_default();
@@ -30,40 +35,49 @@ impl Plan {
             domainname: host_name("domainname", spec.domainname.as_deref(), &namespaces)?,
             sysctls: sysctl::plan(&linux.sysctl, &namespaces)?,
             process: Self::process(spec.process.as_ref(), linux, given)?,
+            net_devices: network::plan(linux, &namespaces, given)?,
+            hooks,
             namespaces,
         })
     }
 }
 
+/// Versions 1.0.0 to 1.3 and what comes after them in the same major version: later ones only add.
 fn version(version: &str) -> Result<(), PlanError> {
-    match version.split('.').next() {
-        Some("1") => Ok(()),
+    let plain = version.split(['-', '+']).next().unwrap_or_default();
+    let mut numbers = plain.split('.').map(|number| number.parse::<u32>().ok());
+    match (numbers.next(), numbers.next(), numbers.next(), numbers.next()) {
+        (Some(Some(1)), Some(Some(_)), Some(Some(_)), None) => Ok(()),
         _ => Err(PlanError::value("ociVersion", version, "1.0.0 to 1.3.0")),
     }
 }
 
-fn reject_unsupported(spec: &Spec, linux: &Linux) -> Result<(), PlanError> {
-    if spec.hooks.as_ref().is_some_and(has_hooks) {
-        return Err(PlanError::unsupported("hooks", "no program is called on behalf of a bundle"));
-    }
-    if !linux.net_devices.is_empty() {
-        return Err(PlanError::unsupported("linux.netDevices", "interfaces are moved by networks"));
-    }
-    if linux.intel_rdt.is_some() {
+fn reject_unsupported(linux: &Linux, given: &Given) -> Result<(), PlanError> {
+    if linux.intel_rdt.is_some() && !given.administrator {
         return Err(PlanError::unsupported("linux.intelRdt", "resctrl is not used"));
-    }
-    if !linux.time_offsets.is_empty() {
-        return Err(PlanError::unsupported("linux.timeOffsets", "clocks are the host's"));
     }
     Ok(())
 }
 
-fn has_hooks(hooks: &Hooks) -> bool {
-    let Hooks { prestart, create_runtime, create_container, start_container, poststart, poststop } =
-        hooks;
-    [prestart, create_runtime, create_container, start_container, poststart, poststop]
-        .iter()
-        .any(|list| !list.is_empty())
+/// Ids of the process have a place in a new user namespace.
+fn users_are_mapped(spec: &Spec, namespaces: &NamespacePlan) -> Result<(), PlanError> {
+    let (Some(process), true) = (&spec.process, namespaces.new.contains(Namespaces::USER)) else {
+        return Ok(());
+    };
+    let check = |field: &str, id: u32, maps: &[IdMap], of: &str| {
+        let has = |map: &IdMap| id.checked_sub(map.inside).is_some_and(|at| at < map.count);
+        match maps.iter().any(has) {
+            true => Ok(()),
+            false => Err(PlanError::value(field, id.to_string(), format!("mapped by {of}"))),
+        }
+    };
+    check("process.user.uid", process.user.uid, &namespaces.uids, "linux.uidMappings")?;
+    check("process.user.gid", process.user.gid, &namespaces.gids, "linux.gidMappings")?;
+    for (index, gid) in process.user.additional_gids.iter().enumerate() {
+        let field = format!("process.user.additionalGids[{index}]");
+        check(&field, *gid, &namespaces.gids, "linux.gidMappings")?;
+    }
+    Ok(())
 }
 
 fn paths(field: &str, list: &[String]) -> Result<Vec<CString>, PlanError> {
@@ -85,8 +99,8 @@ fn host_name(
     if name.len() > 64 {
         return Err(PlanError::value(field, name, "at most 64 bytes"));
     }
-    if !namespaces.new.contains(Namespaces::UTS) {
-        return Err(PlanError::value(field, name, "empty without a new UTS namespace"));
+    if !namespaces.separate(Namespaces::UTS) {
+        return Err(PlanError::value(field, name, "empty without a UTS namespace"));
     }
     c_string(field, name).map(Some)
 }

@@ -17,6 +17,12 @@ pub struct Given {
     pub filter: Option<Filter>,
     /// The name of the new session keyring; without it the starter's stays.
     pub keyring: Option<String>,
+    /// Whether the bundle is the administrator's own, who may name programs, interfaces and file systems of the host:
+    /// hooks, `netDevices`, `intelRdt` (which the caller does), types of mounts beyond the closed list, inheritable
+    /// capabilities. A service that takes bundles from others leaves it false.
+    pub administrator: bool,
+    /// Whether SELinux is enabled, so that mounts can be labelled.
+    pub selinux: bool,
 }
 
 /// What kind of file a bind source is.

@@ -7,7 +7,7 @@
 //! This crate does no I/O, opens nothing and asks the kernel nothing. What others opened is described to it by
 //! [`Given`], and a plan names it by index.
 //!
-//! Reading order: [`Given`], [`Plan`], [`ProcessPlan`], [`MountPlan`], [`DevicePlan`], [`StepKind`] and [`Failure`] (the
+//! Reading order: [`Given`], [`Plan`], [`ProcessPlan`], [`MountPlan`], [`DevicePlan`], [`HooksPlan`], [`StepKind`] and [`Failure`] (the
 //! steps of the child, and the sentence for a failed one). There are no tasks and no locks.
 
 #![forbid(unsafe_code)]
@@ -16,8 +16,10 @@ mod build;
 mod devices;
 mod error;
 mod given;
+mod hooks;
 mod mounts;
 mod namespaces;
+mod network;
 mod options;
 mod process;
 mod schedule;
@@ -28,10 +30,15 @@ mod text;
 pub use devices::{DeviceKind, DevicePlan, LinkPlan};
 pub use error::PlanError;
 pub use given::{CgroupView, Filter, Given, Hierarchy, SourceKind};
-pub use mounts::{BindPlan, CgroupsPlan, IdmapPlan, MountKind, MountPlan, TargetKind, TypedPlan};
+pub use hooks::{HookPlan, HooksPlan};
+pub use mounts::{
+    BindPlan, CgroupsPlan, ClassicPlan, HostPlan, IdmapPlan, MountKind, MountPlan, RemountPlan,
+    TargetKind, TypedPlan,
+};
 pub use namespaces::{IdMap, NamespacePlan};
+pub use network::NetDevicePlan;
 pub use options::AttrChange;
-pub use process::{CapsPlan, ProcessPlan, Search, Terminal};
+pub use process::{CapsPlan, Label, ProcessPlan, Search, Terminal};
 pub use schedule::{MemoryPolicyPlan, SchedulePlan};
 pub use step::{Failure, Record, StepKind};
 pub use sysctl::SysctlPlan;
@@ -64,6 +71,10 @@ pub struct Plan {
     pub domainname: Option<CString>,
     /// Kernel parameters.
     pub sysctls: Vec<SysctlPlan>,
+    /// Interfaces of the host that move in.
+    pub net_devices: Vec<NetDevicePlan>,
+    /// Programs of the host.
+    pub hooks: HooksPlan,
     /// The process.
     pub process: ProcessPlan,
 }

@@ -6,6 +6,7 @@ use crate::text::{absolute, c_string, is_within};
 use crate::{CgroupView, Given, Hierarchy, NamespacePlan, PlanError, SourceKind};
 use spec::oci::{Linux, Mount};
 use std::ffi::CString;
+use sys::clone::Namespaces;
 use sys::mount::{Attr, Extent, Propagation};
 
 /// One mount.
@@ -20,6 +21,8 @@ pub struct MountPlan {
     pub no_links: bool,
     /// Whether the target may be a file of procfs.
     pub may_cover_proc: bool,
+    /// Whether the source must be a procfs, which covers the container's own.
+    pub proc_source: bool,
     /// What is mounted.
     pub kind: MountKind,
 }
@@ -42,6 +45,45 @@ pub enum MountKind {
     Typed(TypedPlan),
     /// A tmpfs with one mount for each hierarchy of cgroup version 1 in it.
     Cgroups(CgroupsPlan),
+    /// The host's own file system, where the kernel makes none for a user namespace.
+    Host(HostPlan),
+    /// A file system of any type, by mount(2).
+    Classic(ClassicPlan),
+    /// A change of what is mounted at the target.
+    Remount(RemountPlan),
+}
+
+/// A tree of the host that is bound, with all below it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct HostPlan {
+    /// Where it is on the host.
+    pub path: CString,
+    /// Attributes of everything in it.
+    pub attributes: Attr,
+}
+
+/// Arguments of mount(2).
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ClassicPlan {
+    /// The type.
+    pub fs: CString,
+    /// A device, or what the type understands; resolved on the host.
+    pub source: CString,
+    /// MS_* bits.
+    pub flags: u64,
+    /// Options of the file system, separated by commas.
+    pub data: CString,
+}
+
+/// A change of what is mounted already.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RemountPlan {
+    /// Attributes of the mount itself.
+    pub own: AttrChange,
+    /// Attributes of the mount and all below.
+    pub tree: AttrChange,
+    /// The new propagation.
+    pub propagation: Option<(Propagation, Extent)>,
 }
 
 /// A bind mount.
@@ -81,6 +123,12 @@ pub struct TypedPlan {
     pub options: Vec<(CString, Option<CString>)>,
     /// Attributes of the mount.
     pub attributes: Attr,
+    /// The propagation, if it is not private.
+    pub propagation: Option<(Propagation, Extent)>,
+    /// Whether it starts with a copy of what is at its target.
+    pub copy_up: bool,
+    /// What is mounted if the container's user namespace has no right to make the file system (EPERM).
+    pub fallback: Option<HostPlan>,
 }
 
 /// The hierarchies of cgroup version 1.
@@ -94,7 +142,8 @@ pub struct CgroupsPlan {
     pub attributes: Attr,
 }
 
-/// The file systems that may be asked for by type; others could make the kernel read what the image says.
+/// The file systems that may be asked for by type; others, which could make the kernel read what the image says, are for
+/// the administrator's bundle.
 const TYPES: [&str; 8] = ["proc", "sysfs", "tmpfs", "devpts", "mqueue", "cgroup", "cgroup2", "bpf"];
 
 /// Files of procfs that may be covered, for tools that show a container its limits. The list is runc's.
@@ -122,15 +171,17 @@ pub(crate) fn plan(
     if mounts.len() > 4096 {
         return Err(PlanError::value("mounts", format!("{} mounts", mounts.len()), "at most 4096"));
     }
-    reject_labels(linux)?;
-    let plan = |(index, mount)| one(index, mount, namespaces, given);
+    reject_labels(linux, given)?;
+    let label = linux.mount_label.as_deref().unwrap_or_default();
+    let plan = |(index, mount)| one(index, mount, namespaces, given, label);
     mounts.iter().enumerate().map(plan).collect()
 }
 
-fn reject_labels(linux: &Linux) -> Result<(), PlanError> {
+fn reject_labels(linux: &Linux, given: &Given) -> Result<(), PlanError> {
     match linux.mount_label.as_deref() {
         None | Some("") => Ok(()),
-        Some(_) => Err(PlanError::unsupported("linux.mountLabel", "mounts are not labelled")),
+        Some(_) if given.selinux => Ok(()),
+        Some(_) => Err(PlanError::unsupported("linux.mountLabel", "SELinux is not enabled")),
     }
 }
 
@@ -139,6 +190,7 @@ fn one(
     mount: &Mount,
     namespaces: &NamespacePlan,
     given: &Given,
+    label: &str,
 ) -> Result<MountPlan, PlanError> {
     let field = format!("mounts[{index}]");
     let target = absolute(&format!("{field}.destination"), &mount.destination)?;
@@ -150,16 +202,20 @@ fn one(
     let fs = mount.kind.as_deref().unwrap_or_default();
     let source = given.sources.get(index).copied().flatten();
     let is_bind = options.bind.is_some() || fs == "bind";
+    let proc_source = is_bind && target == "/proc" && given.administrator;
     let kind = match (is_bind, source) {
-        (true, Some(_)) => bind(index, &field, mount, options, namespaces)?,
+        _ if options.remount => remount(&field, mount, &options)?,
+        (true, Some(_)) => bind(index, &field, mount, options, namespaces, given)?,
         (true, None) => {
             let allowed = "given as a descriptor";
             let source = mount.source.as_deref().unwrap_or_default();
             return Err(PlanError::value(format!("{field}.source"), source, allowed));
         }
-        (false, _) => typed(&field, fs, mount, options, given)?,
+        (false, _) => typed(&field, fs, mount, options, (namespaces, given, label))?,
     };
-    reject_inside_proc(&target, fs, is_bind)?;
+    if !matches!(kind, MountKind::Remount(_)) && !proc_source {
+        reject_inside_proc(&target, fs, is_bind)?;
+    }
     let system = ["/proc", "/sys", "/dev"].contains(&target.as_str());
     let is_file = is_bind && source == Some(SourceKind::File);
     Ok(MountPlan {
@@ -167,6 +223,7 @@ fn one(
         target_kind: if is_file { TargetKind::File } else { TargetKind::Directory },
         no_links: system || (!is_bind && matches!(fs, "proc" | "sysfs")),
         may_cover_proc: COVERABLE.contains(&target.as_str()),
+        proc_source,
         kind,
     })
 }
@@ -184,16 +241,32 @@ fn reject_inside_proc(target: &str, fs: &str, is_bind: bool) -> Result<(), PlanE
     }
 }
 
+/// A change of the mount at the target; what is there must be one.
+fn remount(field: &str, mount: &Mount, options: &Options) -> Result<MountKind, PlanError> {
+    if options.idmap.is_some() || !mount.uid_mappings.is_empty() || !mount.gid_mappings.is_empty() {
+        return Err(PlanError::unsupported(field, "what is mounted already cannot be idmapped"));
+    }
+    let (own, tree, propagation) = (options.own, options.tree, options.propagation);
+    Ok(MountKind::Remount(RemountPlan { own, tree, propagation }))
+}
+
 fn bind(
     index: usize,
     field: &str,
     mount: &Mount,
     options: Options,
     namespaces: &NamespacePlan,
+    given: &Given,
 ) -> Result<MountKind, PlanError> {
-    // Options of a file system say nothing about a bind mount; the kernel ignores these two kinds.
-    let harmless = ["sync", "async", "dirsync", "mand", "nomand", "lazytime", "nolazytime"];
-    if let Some(option) = options.rest.iter().find(|option| !harmless.contains(&option.as_str())) {
+    if options.copy_up {
+        return Err(PlanError::value(format!("{field}.options"), "tmpcopyup", "on a tmpfs only"));
+    }
+    // Options of a file system say nothing about a bind mount; the kernel ignores them. The administrator's engines are
+    // used to that.
+    let harmless = |option: &&String| {
+        given.administrator || SUPERBLOCK.iter().any(|(name, _)| name == &option.as_str())
+    };
+    if let Some(option) = options.rest.iter().find(|option| !harmless(option)) {
         let allowed = "an option of bind mounts";
         return Err(PlanError::value(format!("{field}.options"), option, allowed));
     }
@@ -242,27 +315,130 @@ fn typed(
     fs: &str,
     mount: &Mount,
     options: Options,
-    given: &Given,
+    (namespaces, given, label): (&NamespacePlan, &Given, &str),
 ) -> Result<MountKind, PlanError> {
-    if !TYPES.contains(&fs) {
+    if !TYPES.contains(&fs) && (!given.administrator || matches!(fs, "" | "none")) {
         let allowed = format!("bind or one of {}", TYPES.join(", "));
         return Err(PlanError::value(format!("{field}.type"), fs, allowed));
     }
     if options.idmap.is_some() || !mount.uid_mappings.is_empty() || !mount.gid_mappings.is_empty() {
         return Err(PlanError::unsupported(field, "only bind mounts can be idmapped"));
     }
+    if options.copy_up && fs != "tmpfs" {
+        return Err(PlanError::value(format!("{field}.options"), "tmpcopyup", "on a tmpfs only"));
+    }
     let attributes = options.own.set | options.tree.set;
-    match (fs, &given.cgroups) {
-        ("cgroup", CgroupView::Legacy(list)) => cgroups(field, list, attributes),
+    let is_cgroup = matches!(fs, "cgroup" | "cgroup2");
+    let in_user = namespaces.separate(Namespaces::USER);
+    // Only who has the cgroup namespace may mount; the tree is the host's then, and nobody writes to it (CVE-2023-25809).
+    if is_cgroup && in_user && !namespaces.separate(Namespaces::CGROUP) {
+        return host(c_string(field, "/sys/fs/cgroup")?, attributes | Attr::RDONLY);
+    }
+    let source = mount.source.as_deref().filter(|name| !name.is_empty()).unwrap_or(fs);
+    if !TYPES.contains(&fs) {
+        return classic(field, fs, source, &options.rest, (attributes, label));
+    }
+    let mut plan = match (fs, &given.cgroups) {
+        ("cgroup", CgroupView::Legacy(list)) => return cgroups(field, list, attributes),
         ("cgroup", CgroupView::Unified) => {
-            let source = mount.source.as_deref().unwrap_or("cgroup");
-            typed_plan(field, "cgroup2", source, &options.rest, attributes).map(MountKind::Typed)
+            let rest = options.rest.iter().filter(|option| !is_superblock(option));
+            let rest: Vec<_> = rest.cloned().collect();
+            typed_plan(field, "cgroup2", source, &rest, attributes)?
         }
-        _ => {
-            let source = mount.source.as_deref().filter(|name| !name.is_empty()).unwrap_or(fs);
-            typed_plan(field, fs, source, &options.rest, attributes).map(MountKind::Typed)
+        _ => typed_plan(field, fs, source, &options.rest, attributes)?,
+    };
+    if !label.is_empty() && matches!(fs, "tmpfs" | "devpts") {
+        plan.options.push((c_string(field, "context")?, Some(c_string(field, label)?)));
+    }
+    plan.copy_up = options.copy_up;
+    plan.propagation = options.propagation.filter(|(kind, _)| *kind != Propagation::Private);
+    plan.fallback = fallback(fs, attributes, namespaces).filter(|_| in_user);
+    Ok(MountKind::Typed(plan))
+}
+
+fn host(path: CString, attributes: Attr) -> Result<MountKind, PlanError> {
+    Ok(MountKind::Host(HostPlan { path, attributes }))
+}
+
+/// The host's file system, where the container's user namespace does not own what the kernel asks for. The host's
+/// processes are only for a container that sees them in any case. What shows the host is read-only with all below it,
+/// the cgroups among that too (CVE-2023-25809).
+fn fallback(fs: &str, attributes: Attr, namespaces: &NamespacePlan) -> Option<HostPlan> {
+    let closed = Attr::NOSUID | Attr::NOEXEC | Attr::NODEV;
+    let (path, attributes) = match fs {
+        "sysfs" => (c"/sys", attributes | closed | Attr::RDONLY),
+        "cgroup" | "cgroup2" => (c"/sys/fs/cgroup", attributes | closed | Attr::RDONLY),
+        "mqueue" => (c"/dev/mqueue", attributes | closed),
+        "proc" if !namespaces.separate(Namespaces::PID) => (c"/proc", attributes | closed),
+        _ => return None,
+    };
+    Some(HostPlan { path: path.to_owned(), attributes })
+}
+
+/// Options that are bits of a file system's own flags (MS_* of mount(2)); 0 for the absence of one.
+const SUPERBLOCK: [(&str, u64); 10] = [
+    ("sync", 1 << 4),
+    ("async", 0),
+    ("dirsync", 1 << 7),
+    ("mand", 1 << 6),
+    ("nomand", 0),
+    ("lazytime", 1 << 25),
+    ("nolazytime", 0),
+    ("iversion", 1 << 23),
+    ("noiversion", 0),
+    ("rw", 0),
+];
+
+fn is_superblock(option: &str) -> bool {
+    SUPERBLOCK.iter().any(|(name, _)| *name == option)
+}
+
+fn classic(
+    field: &str,
+    fs: &str,
+    source: &str,
+    rest: &[String],
+    (attributes, label): (Attr, &str),
+) -> Result<MountKind, PlanError> {
+    const ATTRIBUTES: [(Attr, u64); 8] = [
+        (Attr::RDONLY, 1),
+        (Attr::NOSUID, 1 << 1),
+        (Attr::NODEV, 1 << 2),
+        (Attr::NOEXEC, 1 << 3),
+        (Attr::NOSYMFOLLOW, 1 << 8),
+        (Attr::NOATIME, 1 << 10),
+        (Attr::NODIRATIME, 1 << 11),
+        (Attr::STRICTATIME, 1 << 24),
+    ];
+    let mut flags = 0;
+    for (attribute, bit) in ATTRIBUTES {
+        if attributes.contains(attribute) {
+            flags |= bit;
         }
     }
+    let mut data: Vec<&str> = Vec::new();
+    for option in rest {
+        match SUPERBLOCK.iter().find(|(name, _)| name == option) {
+            Some((_, bit)) => flags |= bit,
+            None => data.push(option),
+        }
+    }
+    let context = format!("context=\"{label}\"");
+    if !label.is_empty() {
+        data.push(&context);
+    }
+    let data = data.join(",");
+    // The kernel reads one page.
+    if data.len() >= 4096 {
+        let value = format!("{} bytes", data.len());
+        return Err(PlanError::value(format!("{field}.options"), value, "less than 4096 bytes"));
+    }
+    Ok(MountKind::Classic(ClassicPlan {
+        fs: c_string(&format!("{field}.type"), fs)?,
+        source: c_string(&format!("{field}.source"), source)?,
+        flags,
+        data: c_string(&format!("{field}.options"), &data)?,
+    }))
 }
 
 fn typed_plan(
@@ -274,7 +450,8 @@ fn typed_plan(
 ) -> Result<TypedPlan, PlanError> {
     let field = format!("{field}.options");
     let mut options = vec![(c_string(&field, "source")?, Some(c_string(&field, source)?))];
-    for option in rest {
+    // The version counter of inodes is not an option of a file system that is made here.
+    for option in rest.iter().filter(|option| !option.ends_with("iversion")) {
         let (key, value) = match option.split_once('=') {
             Some((key, value)) => (key, Some(c_string(&field, value)?)),
             None => (option.as_str(), None),
@@ -284,7 +461,8 @@ fn typed_plan(
         }
         options.push((c_string(&field, key)?, value));
     }
-    Ok(TypedPlan { fs: c_string(&field, fs)?, options, attributes })
+    let fs = c_string(&field, fs)?;
+    Ok(TypedPlan { fs, options, attributes, propagation: None, copy_up: false, fallback: None })
 }
 
 fn cgroups(field: &str, list: &[Hierarchy], attributes: Attr) -> Result<MountKind, PlanError> {

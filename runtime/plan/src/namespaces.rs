@@ -1,7 +1,9 @@
 //! Which namespaces are new, joined or the host's.
 
+use crate::text::c_string;
 use crate::{Given, PlanError};
 use spec::oci::{IdMapping, Linux};
+use std::ffi::CString;
 use sys::clone::Namespaces;
 
 /// The namespaces of the container.
@@ -15,6 +17,8 @@ pub struct NamespacePlan {
     pub uids: Vec<IdMap>,
     /// Group ids of a new user namespace.
     pub gids: Vec<IdMap>,
+    /// What is written to `timens_offsets` of a new time namespace.
+    pub time_offsets: Option<CString>,
 }
 
 impl NamespacePlan {
@@ -70,32 +74,57 @@ pub(crate) fn plan(linux: &Linux, given: &Given) -> Result<NamespacePlan, PlanEr
         named |= *bit;
     }
     let new = named - given.joined;
-    for (name, bit) in [("mount", Namespaces::MOUNT), ("time", Namespaces::TIME)] {
-        if given.joined.contains(bit) {
-            return Err(PlanError::unsupported(
-                format!("linux.namespaces {name}"),
-                "it cannot be joined at the start",
-            ));
-        }
+    if given.joined.contains(Namespaces::MOUNT) {
+        return Err(PlanError::unsupported(
+            "linux.namespaces mount",
+            "its root is changed, which others in it would see",
+        ));
     }
     if !new.contains(Namespaces::MOUNT) {
         return Err(PlanError::Missing { field: "linux.namespaces mount".to_owned() });
     }
-    if new.contains(Namespaces::TIME) {
-        return Err(PlanError::unsupported("linux.namespaces time", "clocks are the host's"));
-    }
-    let (uids, gids) = maps(linux, new)?;
-    Ok(NamespacePlan { new, joined: given.joined, uids, gids })
+    let (uids, gids) = maps(linux, new, given.joined)?;
+    let time_offsets = time_offsets(linux, new)?;
+    Ok(NamespacePlan { new, joined: given.joined, uids, gids, time_offsets })
 }
 
-fn maps(linux: &Linux, new: Namespaces) -> Result<(Vec<IdMap>, Vec<IdMap>), PlanError> {
+/// One line for each clock, as the kernel reads them (time_namespaces(7)).
+fn time_offsets(linux: &Linux, new: Namespaces) -> Result<Option<CString>, PlanError> {
+    let mut text = String::new();
+    for (clock, offset) in &linux.time_offsets {
+        let field = format!("linux.timeOffsets.{clock}");
+        if !matches!(clock.as_str(), "monotonic" | "boottime") {
+            return Err(PlanError::value("linux.timeOffsets", clock, "monotonic or boottime"));
+        }
+        if !new.contains(Namespaces::TIME) {
+            let value = format!("{} s {} ns", offset.secs, offset.nanosecs);
+            return Err(PlanError::value(field, value, "absent without a new time namespace"));
+        }
+        if offset.nanosecs > 999_999_999 {
+            let value = offset.nanosecs.to_string();
+            return Err(PlanError::value(field + ".nanosecs", value, "0 to 999999999"));
+        }
+        text += &format!("{clock} {} {}\n", offset.secs, offset.nanosecs);
+    }
+    match text.as_str() {
+        "" => Ok(None),
+        text => c_string("linux.timeOffsets", text).map(Some),
+    }
+}
+
+fn maps(
+    linux: &Linux,
+    new: Namespaces,
+    joined: Namespaces,
+) -> Result<(Vec<IdMap>, Vec<IdMap>), PlanError> {
     let uids = ranges("linux.uidMappings", &linux.uid_mappings)?;
     let gids = ranges("linux.gidMappings", &linux.gid_mappings)?;
     let user = new.contains(Namespaces::USER);
     for (field, maps) in [("linux.uidMappings", &uids), ("linux.gidMappings", &gids)] {
         match maps.is_empty() {
             true if user => return Err(PlanError::Missing { field: field.to_owned() }),
-            false if !user => {
+            // A joined one has its maps already.
+            false if !user && !joined.contains(Namespaces::USER) => {
                 let wanted = "empty without a new user namespace";
                 return Err(PlanError::value(field, format!("{} ranges", maps.len()), wanted));
             }
@@ -115,7 +144,8 @@ pub(crate) fn ranges(field: &str, list: &[IdMapping]) -> Result<Vec<IdMap>, Plan
             "at most 340 ranges",
         ));
     }
-    list.iter()
+    let plans = list
+        .iter()
         .enumerate()
         .map(|(index, map)| {
             let fits = |first: u32| map.size > 0 && first.checked_add(map.size).is_some();
@@ -127,5 +157,25 @@ pub(crate) fn ranges(field: &str, list: &[IdMapping]) -> Result<Vec<IdMap>, Plan
                 Err(PlanError::value(field, value, "a range of 1 or more ids below 4294967295"))
             }
         })
-        .collect()
+        .collect::<Result<Vec<_>, _>>()?;
+    match overlapping(&plans) {
+        None => Ok(plans),
+        Some(map) => {
+            let value = format!("{} {} {}", map.inside, map.outside, map.count);
+            Err(PlanError::value(field, value, "ranges that do not overlap"))
+        }
+    }
+}
+
+/// A range that has an id, inside or outside, with an earlier one in common.
+fn overlapping(maps: &[IdMap]) -> Option<&IdMap> {
+    for first in [|map: &IdMap| map.inside, |map: &IdMap| map.outside] {
+        let mut sorted: Vec<&IdMap> = maps.iter().collect();
+        sorted.sort_by_key(|map| first(map));
+        let found = sorted.windows(2).find(|pair| first(pair[0]) + pair[0].count > first(pair[1]));
+        if let Some(pair) = found {
+            return Some(pair[1]);
+        }
+    }
+    None
 }

@@ -16,6 +16,10 @@ pub(crate) struct Options {
     pub(crate) propagation: Option<(Propagation, Extent)>,
     /// `idmap` or `ridmap`.
     pub(crate) idmap: Option<Extent>,
+    /// `remount`: what lies at the target already is changed.
+    pub(crate) remount: bool,
+    /// `tmpcopyup`: a tmpfs starts with what is at its target.
+    pub(crate) copy_up: bool,
     /// What is left for the file system: `size=64m`, `newinstance`.
     pub(crate) rest: Vec<String>,
 }
@@ -99,6 +103,8 @@ pub(crate) fn parse(field: &str, list: &[String]) -> Result<Options, PlanError> 
         tree: AttrChange::default(),
         propagation: None,
         idmap: None,
+        remount: false,
+        copy_up: false,
         rest: Vec::new(),
     };
     for option in list {
@@ -108,7 +114,9 @@ pub(crate) fn parse(field: &str, list: &[String]) -> Result<Options, PlanError> 
             "rbind" => options.bind = Some(Extent::Tree),
             "idmap" => options.idmap = Some(Extent::Mount),
             "ridmap" => options.idmap = Some(Extent::Tree),
-            "remount" | "tmpcopyup" | "copy-symlink" => {
+            "remount" => options.remount = true,
+            "tmpcopyup" => options.copy_up = true,
+            "copy-symlink" => {
                 return Err(PlanError::unsupported(field, format!("option {option:?}")));
             }
             text => {

@@ -4,7 +4,7 @@ use crate::schedule::{self, SchedulePlan};
 use crate::text::{absolute, c_string};
 use crate::{Given, Plan, PlanError};
 use spec::oci::{Capabilities, Linux, Process, Rlimit};
-use std::ffi::CString;
+use std::ffi::{CStr, CString};
 use sys::caps::{Cap, CapSet};
 use sys::limits::{Limit, Resource};
 use sys::seccomp::FilterFlags;
@@ -44,12 +44,30 @@ pub struct ProcessPlan {
     pub oom_score_adj: Option<i32>,
     /// Scheduling.
     pub schedule: SchedulePlan,
-    /// What is written to `/proc/self/attr/exec`: an AppArmor profile or an SELinux label.
-    pub label: Option<CString>,
+    /// What the program is confined by.
+    pub label: Option<Label>,
     /// The system call filter and how it is loaded.
     pub filter: Option<(Vec<u8>, FilterFlags)>,
     /// The name of the new session keyring.
     pub keyring: Option<CString>,
+}
+
+/// What is written to `exec` of an attribute directory in procfs, so that execve confines the program.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Label {
+    /// `exec PROFILE`.
+    AppArmor(CString),
+    /// A label.
+    Selinux(CString),
+}
+
+impl Label {
+    /// The bytes that are written.
+    pub fn text(&self) -> &CStr {
+        match self {
+            Self::AppArmor(text) | Self::Selinux(text) => text,
+        }
+    }
 }
 
 /// How the program is looked for.
@@ -79,9 +97,12 @@ pub struct CapsPlan {
     pub effective: CapSet,
     /// What may be used.
     pub permitted: CapSet,
-    /// What programs without file capabilities keep. The inheritable set is the same: a larger one would let an
-    /// unprivileged program with file capabilities gain what nobody asked for (CVE-2022-29162, CVE-2022-27650).
+    /// What programs without file capabilities keep.
     pub ambient: CapSet,
+    /// What is handed on to files that ask for it: the ambient set, and only for the administrator's own bundle what it
+    /// says. A larger one lets an unprivileged program gain by a file's capabilities what nobody asked for
+    /// (CVE-2022-29162, CVE-2022-27650).
+    pub inheritable: CapSet,
 }
 
 impl ProcessPlan {
@@ -103,7 +124,7 @@ impl Plan {
 }
 
 fn plan(process: &Process, linux: Option<&Linux>, given: &Given) -> Result<ProcessPlan, PlanError> {
-    let (caps, unknown_caps) = caps(process.capabilities.as_ref());
+    let (caps, unknown_caps) = caps(process.capabilities.as_ref(), given);
     let argv = strings("process.args", &process.args)?;
     let (candidates, search) = candidates(process)?;
     Ok(ProcessPlan {
@@ -206,7 +227,7 @@ fn umask(umask: Option<u32>) -> Result<u32, PlanError> {
     }
 }
 
-fn caps(caps: Option<&Capabilities>) -> (CapsPlan, Vec<String>) {
+fn caps(caps: Option<&Capabilities>, given: &Given) -> (CapsPlan, Vec<String>) {
     let Some(caps) = caps else { return (CapsPlan::default(), Vec::new()) };
     let mut unknown: Vec<String> = Vec::new();
     let mut set = |names: &[String]| -> CapSet {
@@ -223,7 +244,9 @@ fn caps(caps: Option<&Capabilities>) -> (CapsPlan, Vec<String>) {
     let permitted = set(&caps.permitted);
     let effective = set(&caps.effective).and(permitted);
     let ambient = set(&caps.ambient).and(permitted);
-    (CapsPlan { bounding, effective, permitted, ambient }, unknown)
+    let asked = set(&caps.inheritable);
+    let inheritable = if given.administrator { asked.or(ambient) } else { ambient };
+    (CapsPlan { bounding, effective, permitted, ambient, inheritable }, unknown)
 }
 
 fn rlimits(list: &[Rlimit]) -> Result<Vec<(Resource, Limit)>, PlanError> {
@@ -259,7 +282,7 @@ fn oom_score_adj(score: Option<i32>) -> Result<Option<i32>, PlanError> {
     }
 }
 
-fn label(process: &Process) -> Result<Option<CString>, PlanError> {
+fn label(process: &Process) -> Result<Option<Label>, PlanError> {
     let filled = |text: &Option<String>| text.clone().filter(|text| !text.is_empty());
     match (filled(&process.apparmor_profile), filled(&process.selinux_label)) {
         (Some(_), Some(label)) => {
@@ -267,9 +290,10 @@ fn label(process: &Process) -> Result<Option<CString>, PlanError> {
         }
         (Some(profile), None) if profile == "unconfined" => Ok(None),
         (Some(profile), None) => {
-            c_string("process.apparmorProfile", &format!("exec {profile}")).map(Some)
+            let text = c_string("process.apparmorProfile", &format!("exec {profile}"))?;
+            Ok(Some(Label::AppArmor(text)))
         }
-        (None, Some(label)) => c_string("process.selinuxLabel", &label).map(Some),
+        (None, Some(label)) => Ok(Some(Label::Selinux(c_string("process.selinuxLabel", &label)?))),
         (None, None) => Ok(None),
     }
 }
@@ -281,8 +305,13 @@ fn filter(given: &Given) -> Result<Option<(Vec<u8>, FilterFlags)>, PlanError> {
         let value = format!("{} bytes", filter.program.len());
         return Err(PlanError::value("system call filter", value, "1 to 4096 records of 8 bytes"));
     }
-    if filter.flags.contains(FilterFlags::NEW_LISTENER) {
+    if filter.flags.contains(FilterFlags::NEW_LISTENER) && !given.administrator {
         return Err(PlanError::unsupported("system call filter", "no supervisor can be notified"));
     }
-    Ok(Some((filter.program.clone(), filter.flags)))
+    // The process has one thread; with a listener the answer would be ambiguous.
+    let flags = match filter.flags.contains(FilterFlags::NEW_LISTENER) {
+        true => filter.flags.difference(FilterFlags::TSYNC),
+        false => filter.flags,
+    };
+    Ok(Some((filter.program.clone(), flags)))
 }

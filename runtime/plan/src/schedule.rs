@@ -14,7 +14,9 @@ pub struct SchedulePlan {
     pub io: Option<(u8, u8)>,
     /// NUMA memory policy.
     pub memory: Option<MemoryPolicyPlan>,
-    /// The CPUs that a process which joins a container ends up on, as bits.
+    /// The CPUs on which a process that joins a container begins, before it is in the cgroup, as bits.
+    pub initial_affinity: Option<Vec<u64>>,
+    /// The CPUs that a process which joins a container ends up on, as bits; without it all that the cgroup has.
     pub affinity: Option<Vec<u64>>,
     /// Execution domain.
     pub personality: Option<u32>,
@@ -30,17 +32,21 @@ pub struct MemoryPolicyPlan {
 }
 
 pub(crate) fn plan(process: &Process, linux: Option<&Linux>) -> Result<SchedulePlan, PlanError> {
-    let affinity = process.exec_cpu_affinity.as_ref().and_then(|cpus| cpus.last.as_deref());
-    let affinity = affinity
-        .filter(|list| !list.is_empty())
-        .map(|list| bit_list("process.execCPUAffinity.final", list, 8192))
-        .transpose()?;
+    let affinity = process.exec_cpu_affinity.as_ref();
+    let bits = |field: &str, list: Option<&str>| {
+        let list = list.filter(|list| !list.is_empty());
+        list.map(|list| bit_list(&format!("process.execCPUAffinity.{field}"), list, 8192))
+            .transpose()
+    };
+    let initial = bits("initial", affinity.and_then(|cpus| cpus.initial.as_deref()))?;
+    let last = bits("final", affinity.and_then(|cpus| cpus.last.as_deref()))?;
     Ok(SchedulePlan {
         cpu: process.scheduler.as_ref().map(scheduler).transpose()?,
         io: process.io_priority.as_ref().map(io_priority).transpose()?,
         memory: linux.and_then(|l| l.memory_policy.as_ref()).map(memory_policy).transpose()?,
         // The first process has the CPUs of its cgroup; the field is about processes that join it.
-        affinity: affinity.filter(|_| linux.is_none()),
+        initial_affinity: initial.filter(|_| linux.is_none()),
+        affinity: last.filter(|_| linux.is_none()),
         personality: linux.map(personality).transpose()?.flatten(),
     })
 }

@@ -3,9 +3,9 @@
 //! Between clone and execve the child cannot make text. It sends `{step, index, errno}`, and its parent says what that
 //! means by the plan that both have.
 
-use crate::{Plan, ProcessPlan, Search};
+use crate::{HookPlan, Plan, ProcessPlan, Search};
 use spec::Class;
-use std::ffi::{CStr, CString};
+use std::ffi::CString;
 use std::io::Error as IoError;
 
 macro_rules! steps {
@@ -14,6 +14,18 @@ macro_rules! steps {
         #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
         #[repr(u32)]
         pub enum StepKind { $($(#[doc = $doc])* $name),* }
+
+        impl StepKind {
+            /// The name of the step, for measurements.
+            pub fn name(self) -> &'static str {
+                match self { $(Self::$name => stringify!($name)),* }
+            }
+
+            /// The step with this number.
+            pub fn of_number(number: u32) -> Option<Self> {
+                STEPS.get(usize::try_from(number).ok()?).copied()
+            }
+        }
 
         const STEPS: &[StepKind] = &[$(StepKind::$name),*];
     };
@@ -34,6 +46,8 @@ steps! {
     WaitForMaps,
     /// Becoming root of the user namespace.
     BecomeRoot,
+    /// Making a new time namespace, or setting its clocks; index 1 for those.
+    TimeNamespace,
     /// Making a new cgroup namespace.
     UnshareCgroup,
     /// Making a new session.
@@ -52,6 +66,8 @@ steps! {
     MountInsideProc,
     /// Making the file system of a mount.
     MountMake,
+    /// Copying what is at the target into a mount.
+    MountCopy,
     /// Attaching a mount.
     MountAttach,
     /// Making a device node.
@@ -70,6 +86,12 @@ steps! {
     Masked,
     /// Making the root read-only.
     RootReadonly,
+    /// Not a failure: hooks outside are to be called.
+    HostHooks,
+    /// Starting a hook in the container's namespaces.
+    CreateContainerHook,
+    /// A hook in the container's namespaces failed; the number is its status.
+    CreateContainerHookStatus,
     /// Changing the root.
     PivotRoot,
     /// Setting the root's propagation.
@@ -104,6 +126,8 @@ steps! {
     Preserve,
     /// Giving up gaining rights.
     NoNewPrivs,
+    /// Handing the filter's listener to its supervisor.
+    Listener,
     /// Loading the system call filter.
     Seccomp,
     /// Limiting the bounding set.
@@ -122,6 +146,10 @@ steps! {
     DirectoryOutside,
     /// Closing everything that the program must not have.
     CloseDescriptors,
+    /// Starting a hook in the container.
+    StartContainerHook,
+    /// A hook in the container failed; the number is its status.
+    StartContainerHookStatus,
     /// Looking for the program.
     FindProgram,
     /// Running the program; index counts the candidates.
@@ -182,6 +210,7 @@ const ENOTDIR: i32 = 20;
 const EISDIR: i32 = 21;
 const ENOEXEC: i32 = 8;
 const ELOOP: i32 = 40;
+const ETIMEDOUT: i32 = 110;
 
 /// The text of an error number in lower case, as Go and so Docker prints it.
 fn cause(errno: i32) -> String {
@@ -205,6 +234,9 @@ impl Plan {
         let target = || quoted(at(&self.mounts, index).map(|mount| &mount.target));
         let device = || quoted(at(&self.devices, index).map(|device| &device.path));
         let (class, message) = match step {
+            StepKind::MountCopy => {
+                (Class::Internal, format!("mount {}: copy what is there: {why}", target()))
+            }
             StepKind::MountTarget | StepKind::MountAttach | StepKind::MountMake => {
                 return Failure { step, ..self.mount_failure(step, &target(), errno) };
             }
@@ -237,6 +269,13 @@ impl Plan {
                 let name = quoted(self.hostname.as_ref());
                 (Class::InvalidArgument, format!("set host name {name}: {why}"))
             }
+            StepKind::CreateContainerHook | StepKind::CreateContainerHookStatus => {
+                let hooks = &self.hooks.create_container;
+                return hook_failure("createContainer", hooks, record);
+            }
+            StepKind::StartContainerHook | StepKind::StartContainerHookStatus => {
+                return hook_failure("startContainer", &self.hooks.start_container, record);
+            }
             _ => return self.process.explain(record),
         };
         Failure { step, class, message }
@@ -259,6 +298,38 @@ impl Plan {
             _ => (Class::Internal, format!("mount {target}: {why}")),
         };
         Failure { step, class, message }
+    }
+}
+
+/// The sentence for a hook that failed; `hooks` may be unknown to who tells.
+fn hook_failure(point: &str, hooks: &[HookPlan], record: Record) -> Failure {
+    let Record { step, index, errno } = record;
+    let path = at(hooks, index).map(|hook| format!(" {}", quoted(Some(&hook.path))));
+    let why = match step {
+        StepKind::CreateContainerHookStatus | StepKind::StartContainerHookStatus => match errno {
+            137 => "killed".to_owned(),
+            status => format!("exit status {status}"),
+        },
+        _ if errno == ETIMEDOUT => "it took longer than its timeout".to_owned(),
+        _ => cause(errno),
+    };
+    let message = format!("run {point} hook #{index}{}: {why}", path.unwrap_or_default());
+    Failure { step, class: Class::Internal, message }
+}
+
+impl HookPlan {
+    /// The sentence for a hook of `point` that a parent has called: `status` is its exit status, or nothing if it could
+    /// not be started because of `errno`.
+    pub fn explain(&self, point: &str, index: usize, status: Option<i32>, errno: i32) -> Failure {
+        let (step, errno) = match status {
+            Some(status) => (StepKind::CreateContainerHookStatus, status),
+            None => (StepKind::CreateContainerHook, errno),
+        };
+        let index = u32::try_from(index).unwrap_or(u32::MAX);
+        let path = format!(" {}", quoted(Some(&self.path)));
+        let failure = hook_failure(point, &[], Record { step, index, errno });
+        let named = failure.message.replacen(": ", &format!("{path}: "), 1);
+        Failure { message: named, ..failure }
     }
 }
 
@@ -298,8 +369,15 @@ impl ProcessPlan {
                 (Class::InvalidArgument, format!("set oom score {score}: {why}"))
             }
             StepKind::Label => {
-                let label = self.label.as_deref().map(CStr::to_string_lossy).unwrap_or_default();
+                let label = self
+                    .label
+                    .as_ref()
+                    .map(|label| label.text().to_string_lossy())
+                    .unwrap_or_default();
                 (Class::InvalidArgument, format!("set security label {label:?}: {why}"))
+            }
+            StepKind::StartContainerHook | StepKind::StartContainerHookStatus => {
+                return hook_failure("startContainer", &[], record);
             }
             other => (Class::Internal, format!("{}: {why}", plain(other))),
         };
@@ -337,6 +415,7 @@ fn plain(step: StepKind) -> &'static str {
         StepKind::Clone => "make process in the container",
         StepKind::WaitForMaps => "wait for id maps",
         StepKind::BecomeRoot => "become root of the user namespace",
+        StepKind::TimeNamespace => "make time namespace",
         StepKind::UnshareCgroup => "make cgroup namespace",
         StepKind::Session => "make session",
         StepKind::Stdio => "set up standard streams",
@@ -357,6 +436,7 @@ fn plain(step: StepKind) -> &'static str {
         StepKind::Gate => "wait for start",
         StepKind::Preserve => "pass descriptors on",
         StepKind::NoNewPrivs => "set no_new_privs",
+        StepKind::Listener => "hand the filter's listener over",
         StepKind::Seccomp => "load system call filter",
         StepKind::Bounding => "limit capabilities",
         StepKind::Groups => "set supplementary groups",

@@ -119,6 +119,7 @@ fn start_in(
         cgroups: host.view.clone(),
         filter: host.filters.filter(&launch.seccomp, &bounding(&spec))?,
         keyring: Some(id.as_str().to_owned()),
+        ..Given::default()
     };
     let plan = Plan::new(&spec, &given).map_err(|error| of_plan(&error))?;
     let new_user = plan.namespaces.new.contains(Namespaces::USER);

@@ -98,7 +98,7 @@ pub(super) fn propagate(
 }
 
 /// Calls `use_path` with the name of the descriptor in procfs.
-fn with_path<T>(
+pub(super) fn with_path<T>(
     fd: BorrowedFd<'_>,
     use_path: impl FnOnce(&CStr) -> Result<T, Errno>,
 ) -> Result<T, Errno> {

@@ -4,6 +4,7 @@ use super::Layout;
 use super::layout::{attach, ensure_without_links};
 use super::report::{At, Step, record};
 use ::core::prelude::rust_2024::*;
+use ::mounts::Extent;
 use ::plan::{DeviceKind, DevicePlan, LinkPlan, StepKind};
 use ::rustix::fs::{
     AtFlags, FileType, Gid, Mode, OFlags, Uid, chownat, fstat, makedev, mknodat, openat, symlinkat,
@@ -13,14 +14,16 @@ use ::safepath::walk::{self, Last};
 use ::std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
 /// Makes all nodes and links of the plan.
-pub(super) fn make(layout: &Layout<'_>) -> Step<()> {
-    let root = layout.rootfs;
+pub(super) fn make(layout: &Layout<'_>, root: BorrowedFd<'_>) -> Step<()> {
     for (index, device) in layout.plan.devices.iter().enumerate() {
         // A link in the place of the directory would put nodes elsewhere (CVE-2026-41579, CVE-2026-47766).
         let parent = ensure_without_links(root, &device.parent, Last::Directory, 0o755)
             .at(StepKind::Device, index)?;
         match layout.devices.get(index).copied().flatten() {
-            Some(node) => bind(node, parent.as_fd(), device).at(StepKind::Device, index)?,
+            Some(node) => {
+                let node = node.mount(Extent::Mount).at(StepKind::Device, index)?;
+                bind(node.as_fd(), parent.as_fd(), device).at(StepKind::Device, index)?;
+            }
             None => make_node(index, parent.as_fd(), device)?,
         }
     }

@@ -1,7 +1,7 @@
 //! The two functions that a clone starts with.
 
 use super::report::{At, Step, leave_starter, ready, record, report, wait};
-use super::{FAILED, Job, console, gate, identity, inherited, layout, program};
+use super::{FAILED, Job, clock, console, gate, identity, inherited, layout, program, time};
 use ::core::prelude::rust_2024::*;
 use ::plan::{Record, StepKind};
 use ::rustix::io::Errno;
@@ -47,6 +47,7 @@ fn make_sibling(job: &Job<'_>, last: &CloneArgs<'_>) -> Step<Record> {
     ::sys::process::set_dumpable(false).at(StepKind::JoinNamespace, 0)?;
     join_cgroups(job)?;
     join_namespaces(job)?;
+    time::enter(job)?;
     // Its child is seen inside as soon as it is made, so this comes before.
     inherited::keep_only_needed(job)?;
     // SAFETY: this process has one thread, and the child goes on in this module, which allocates nothing.
@@ -66,6 +67,10 @@ fn set_up(job: &Job<'_>) -> Step<()> {
     if job.waits_for_go {
         wait(job, StepKind::WaitForMaps)?;
     }
+    clock::mark(job, StepKind::WaitForMaps);
+    if !job.joined_outside {
+        time::enter(job)?;
+    }
     if job.becomes_root {
         become_root()?;
     }
@@ -74,6 +79,7 @@ fn set_up(job: &Job<'_>) -> Step<()> {
         join_cgroups(job)?;
         join_namespaces(job)?;
     }
+    clock::mark(job, StepKind::JoinNamespace);
     ::sys::signals::reset_dispositions();
     ::rustix::process::setsid().at(StepKind::Session, 0)?;
     if let Some(streams) = job.stdio {
@@ -89,6 +95,7 @@ fn set_up(job: &Job<'_>) -> Step<()> {
         None => console::join(job)?,
     };
     identity::set_up(job)?;
+    clock::mark(job, StepKind::Label);
     // Descriptors that the starter got from elsewhere without CLOEXEC end here too (CVE-2024-21626).
     ::sys::fds::set_cloexec_from(3).at(StepKind::CloseDescriptors, 0)?;
     ready(job, terminal.as_ref().map(AsFd::as_fd))
@@ -110,9 +117,29 @@ fn join_cgroups(job: &Job<'_>) -> Step<()> {
     Ok(())
 }
 
+/// Joins the given namespaces. Some can be joined only with the rights that their user namespace gives, and others only
+/// with those that are lost in it: so first what can be joined, then the user namespace, then the rest.
 fn join_namespaces(job: &Job<'_>) -> Step<()> {
+    let has_user = job.joins.iter().any(|(which, _)| which.contains(Namespaces::USER));
+    let mut refused = Namespaces::empty();
     for (index, (which, fd)) in job.joins.iter().enumerate() {
-        setns(fd, *which).at(StepKind::JoinNamespace, index)?;
+        if which.contains(Namespaces::USER) {
+            continue;
+        }
+        match setns(fd, *which) {
+            Err(error) if has_user && error.errno() == Errno::PERM => refused |= *which,
+            other => other.at(StepKind::JoinNamespace, index)?,
+        }
+    }
+    for (index, (which, fd)) in job.joins.iter().enumerate() {
+        if which.contains(Namespaces::USER) {
+            setns(fd, *which).at(StepKind::JoinNamespace, index)?;
+        }
+    }
+    for (index, (which, fd)) in job.joins.iter().enumerate() {
+        if refused.contains(*which) {
+            setns(fd, *which).at(StepKind::JoinNamespace, index)?;
+        }
     }
     Ok(())
 }

@@ -4,7 +4,7 @@ use super::Job;
 use super::console::own_streams;
 use super::report::{At, Step, record};
 use ::core::prelude::rust_2024::*;
-use ::plan::StepKind;
+use ::plan::{Label, StepKind};
 use ::rustix::fs::Mode;
 use ::rustix::io::Errno;
 use ::safepath::ProcHandle;
@@ -26,7 +26,16 @@ pub(super) fn set_up(job: &Job<'_>) -> Step<()> {
     if let Some(label) = &plan.label {
         // A procfs that nothing in the container can be mounted over (CVE-2019-16884, CVE-2025-52881).
         let proc = ProcHandle::detached().at(StepKind::Label, 0)?;
-        proc.write(c"self/attr/exec", label.to_bytes()).at(StepKind::Label, 0)?;
+        let write = |path| proc.write(path, label.text().to_bytes());
+        let written = match label {
+            // The directory of its own is of 5.1 and is not taken by another module.
+            Label::AppArmor(_) => match write(c"self/attr/apparmor/exec") {
+                Err(Errno::NOENT) => write(c"self/attr/exec"),
+                other => other,
+            },
+            Label::Selinux(_) => write(c"self/attr/exec"),
+        };
+        written.at(StepKind::Label, 0)?;
     }
     own_streams(job)
 }
@@ -45,8 +54,12 @@ fn schedule_as(job: &Job<'_>) -> Step<()> {
     if let Some(memory) = &plan.memory {
         schedule::set_memory_policy(memory.mode, &memory.nodes).at(StepKind::MemoryPolicy, 0)?;
     }
-    if let Some(cpus) = &plan.affinity {
-        schedule::set_cpu_affinity(cpus).at(StepKind::Affinity, 0)?;
+    match &plan.affinity {
+        Some(cpus) => schedule::set_cpu_affinity(cpus).at(StepKind::Affinity, 0),
+        None => {
+            // All that the cgroup has, not what its starter is bound to; a policy with a deadline forbids it.
+            schedule::set_cpu_affinity(&[u64::MAX; 128]).ok();
+            Ok(())
+        }
     }
-    Ok(())
 }

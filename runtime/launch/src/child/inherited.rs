@@ -1,12 +1,12 @@
 //! What a process takes along into a container that others are in already.
 
-use super::Job;
 use super::report::{At, Step};
+use super::{Job, Origin};
 use ::core::prelude::rust_2024::*;
 use ::plan::StepKind;
 use ::rustix::io::Errno;
 use ::rustix::stdio::{dup2_stderr, dup2_stdin, dup2_stdout};
-use ::std::os::fd::{AsRawFd, BorrowedFd};
+use ::std::os::fd::AsRawFd;
 
 /// Closes every descriptor of the starter that the process does not need. Not dumpable does not help against
 /// CAP_SYS_PTRACE: whoever has it inside finds in `/proc/PID/fd` what the process has until it runs its program, and
@@ -35,11 +35,18 @@ fn put_streams(job: &Job<'_>) -> Result<(), Errno> {
 fn needed<'a>(job: &'a Job<'_>) -> impl Iterator<Item = u32> + 'a {
     let layout = job.layout.into_iter().flat_map(|layout| {
         let mounts = layout.sources.iter().chain(layout.devices).flatten();
-        mounts.chain([&layout.rootfs, &layout.null, &layout.cgroup_namespace])
+        let fd = |origin: &Origin<'a>| match origin {
+            Origin::Detached(fd) => Some(*fd),
+            Origin::Path(_) => None,
+        };
+        let mounts = mounts.chain([&layout.rootfs, &layout.null]).filter_map(fd);
+        mounts.chain([layout.cgroup_namespace])
     });
-    let number = |fd: &BorrowedFd<'_>| fd.as_raw_fd() as u32;
-    let own = job.preserved.iter().chain(&job.gate).chain([&job.channel]);
-    job.stdio.iter().flatten().chain(own).chain(layout).map(number)
+    let hooks = job.hooks.iter().flat_map(|hooks| [hooks.creating, hooks.created, hooks.output]);
+    let supervisor = job.supervisor.iter().flat_map(|to| [to.socket, to.state]);
+    let own = job.preserved.iter().chain(&job.gate).chain([&job.channel]).copied();
+    let streams = job.stdio.iter().flatten().copied();
+    streams.chain(own).chain(layout).chain(hooks).chain(supervisor).map(|fd| fd.as_raw_fd() as u32)
 }
 
 /// close_range(2), of 5.9; where it is hidden each number by itself.

@@ -1,63 +1,98 @@
 //! The root, its mounts and its namespaces' names, in the order that keeps each step safe.
 
-use super::report::{At, Step, record};
+use super::origin::{self, Mounted};
+use super::report::{At, Step, record, report, wait};
 use super::typed::{self, Attached};
-use super::{Job, Layout, attributes, console, devices, protect};
+use super::{Job, Layout, attributes, clock, console, devices, hook, protect};
 use ::core::prelude::rust_2024::*;
-use ::mounts::{Attr, Detached, Extent, Propagation};
-use ::plan::{BindPlan, MountKind, MountPlan, StepKind, TargetKind};
+use ::mounts::{Attr, Change, Detached, Extent, Propagation};
+use ::plan::{
+    AttrChange, BindPlan, HostPlan, MountKind, MountPlan, Record, RemountPlan, StepKind, TargetKind,
+};
 use ::rustix::fs::{CWD, Mode, OFlags, PROC_SUPER_MAGIC, ResolveFlags, fstatfs, openat};
 use ::rustix::io::Errno;
 use ::rustix::mount::{MoveMountFlags, UnmountFlags, mount_change, move_mount, unmount};
-use ::rustix::process::{chdir, fchdir, pivot_root};
+use ::rustix::process::{chdir, chroot, fchdir, pivot_root};
 use ::safepath::ProcHandle;
 use ::safepath::walk::{self, Last};
 use ::std::ffi::CStr;
 use ::std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use ::sys::mount::set_attr;
 
 /// Sets the container up and makes its root the process's. Answers the other side of its terminal.
 pub(super) fn set_up(job: &Job<'_>, layout: &Layout<'_>) -> Step<Option<OwnedFd>> {
     let plan = layout.plan;
-    let root = layout.rootfs;
     ::rustix::process::umask(Mode::empty());
-    attach_root(layout)?;
+    let root = attach_root(layout)?;
+    let root = root.as_fd();
+    clock::mark(job, StepKind::AttachRoot);
     // Before anything of the image is mounted: the procfs through which kernel parameters are written. Giving a mount up
     // that was never attached waits for a grace period, so there is none unless something is to be written.
     let proc = match plan.sysctls.is_empty() {
         true => None,
         false => Some(ProcHandle::detached().at(StepKind::OpenProc, 0)?),
     };
-    let attached = attach_mounts(layout)?;
-    devices::make(layout)?;
+    let attached = attach_mounts(layout, root)?;
+    clock::mark(job, StepKind::MountAttach);
+    devices::make(layout, root)?;
+    clock::mark(job, StepKind::Device);
     make_working_directory(job, root)?;
     let terminal = console::first(job, root, attached.devpts.as_ref().map(AsFd::as_fd))?;
-    protect::readonly(layout)?;
-    protect::mask(layout)?;
+    clock::mark(job, StepKind::Console);
+    protect::readonly(layout, root)?;
+    clock::mark(job, StepKind::Readonly);
+    protect::mask(layout, root)?;
+    clock::mark(job, StepKind::Masked);
+    call_hooks(job)?;
     finish_dev(layout, &attached)?;
     if plan.root_readonly {
         attributes::add(layout, root, Extent::Mount, Attr::RDONLY).at(StepKind::RootReadonly, 0)?;
     }
-    pivot(root)?;
+    match layout.no_pivot {
+        true => change_root(root)?,
+        false => pivot(root)?,
+    }
     if let Some(propagation) = plan.root_propagation {
         let flag = attributes::propagation_flag(propagation, Extent::Mount);
         mount_change(c"/", flag).at(StepKind::RootPropagation, 0)?;
     }
+    clock::mark(job, StepKind::PivotRoot);
     name_and_tune(layout, proc.as_ref())?;
+    clock::mark(job, StepKind::Sysctl);
     Ok(terminal)
 }
 
-/// Makes the copied table private, so that nothing here reaches the host, and puts the root over it.
-fn attach_root(layout: &Layout<'_>) -> Step<()> {
+/// Hooks that are called while the host's files still can be reached: those of the parent, then those in here.
+fn call_hooks(job: &Job<'_>) -> Step<()> {
+    let Some(hooks) = job.hooks else { return Ok(()) };
+    if hooks.waits {
+        report(job.channel, Record { step: StepKind::HostHooks, index: 0, errno: 0 });
+        wait(job, StepKind::HostHooks)?;
+    }
+    hook::before_root(job)?;
+    clock::mark(job, StepKind::CreateContainerHook);
+    Ok(())
+}
+
+/// Makes the copied table private, so that nothing here reaches the host, and puts the root over it, or where hooks look
+/// for it.
+fn attach_root<'a>(layout: &Layout<'a>) -> Step<Mounted<'a>> {
     let private = attributes::propagation_flag(Propagation::Private, Extent::Tree);
     mount_change(c"/", private).at(StepKind::PrivateMounts, 0)?;
-    let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
-    let host = openat(CWD, c"/", flags, Mode::empty()).at(StepKind::AttachRoot, 0)?;
-    attach(layout.rootfs, host.as_fd()).at(StepKind::AttachRoot, 0)?;
-    if layout.sets_attributes {
-        return Ok(());
+    let place = match layout.root_place {
+        Some(place) => place.open().at(StepKind::AttachRoot, 2)?,
+        None => {
+            let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
+            openat(CWD, c"/", flags, Mode::empty()).at(StepKind::AttachRoot, 0)?
+        }
+    };
+    let root = layout.rootfs.mount(Extent::Tree).at(StepKind::AttachRoot, 3)?;
+    attach(root.as_fd(), place.as_fd()).at(StepKind::AttachRoot, 0)?;
+    if !layout.sets_attributes {
+        attributes::propagate(root.as_fd(), Propagation::Private, Extent::Tree)
+            .at(StepKind::AttachRoot, 1)?;
     }
-    attributes::propagate(layout.rootfs, Propagation::Private, Extent::Tree)
-        .at(StepKind::AttachRoot, 1)
+    Ok(root)
 }
 
 /// Attaches a mount to a file, by descriptors only.
@@ -66,26 +101,67 @@ pub(super) fn attach(mount: BorrowedFd<'_>, target: BorrowedFd<'_>) -> Result<()
     move_mount(mount, c"", target, c"", flags)
 }
 
-fn attach_mounts(layout: &Layout<'_>) -> Step<Attached> {
+fn attach_mounts(layout: &Layout<'_>, root: BorrowedFd<'_>) -> Step<Attached> {
     let mut attached = Attached::default();
     for (index, mount) in layout.plan.mounts.iter().enumerate() {
-        let target = target(layout.rootfs, mount).at(StepKind::MountTarget, index)?;
+        let target = match &mount.kind {
+            MountKind::Remount(_) => walk::resolve(root, &mount.target),
+            _ => target(root, mount),
+        }
+        .at(StepKind::MountTarget, index)?;
         // A link of the image may have led into procfs (CVE-2019-16884, CVE-2025-52881).
         let over = fstatfs(&target).at(StepKind::MountTarget, index)?;
-        if over.f_type == PROC_SUPER_MAGIC && !mount.may_cover_proc {
+        let is_proc = mount.target.as_c_str() == c"/proc";
+        let changes = ::core::matches!(mount.kind, MountKind::Remount(_));
+        let may = mount.may_cover_proc || (changes && is_proc);
+        if over.f_type == PROC_SUPER_MAGIC && !may {
             return Err(record(StepKind::MountInsideProc, index, Errno::PERM));
         }
+        let target = target.as_fd();
         match &mount.kind {
-            MountKind::Bind(bind) => attach_bind(layout, index, bind, target.as_fd())?,
+            MountKind::Bind(bind) => attach_bind(layout, index, bind, target)?,
             MountKind::Typed(plan) => {
-                typed::attach_typed(index, mount, plan, target.as_fd(), &mut attached)?;
+                typed::attach_typed(layout, index, mount, plan, target, &mut attached)?;
             }
-            MountKind::Cgroups(plan) => {
-                typed::attach_cgroups(layout, index, plan, target.as_fd())?;
+            MountKind::Cgroups(plan) => typed::attach_cgroups(layout, index, plan, target)?,
+            MountKind::Host(plan) => {
+                attach_host(layout, plan, target).at(StepKind::MountAttach, index)?
+            }
+            MountKind::Classic(plan) => typed::mount_classic(index, plan, target)?,
+            MountKind::Remount(plan) => {
+                remount(layout, plan, target).at(StepKind::MountMake, index)?
             }
         }
     }
     Ok(attached)
+}
+
+pub(super) fn attach_host(
+    layout: &Layout<'_>,
+    plan: &HostPlan,
+    target: BorrowedFd<'_>,
+) -> Result<(), Errno> {
+    let attach = |mount: BorrowedFd<'_>| attach(mount, target);
+    origin::host_tree(layout.sets_attributes, &plan.path, plan.attributes, attach)
+}
+
+/// Changes what is mounted at the target; EINVAL if nothing is.
+fn remount(layout: &Layout<'_>, plan: &RemountPlan, target: BorrowedFd<'_>) -> Result<(), Errno> {
+    if !layout.sets_attributes {
+        return attributes::remount(target, plan.own.set, plan.own.clear);
+    }
+    let change = |attributes: AttrChange| Change {
+        set: attributes.set,
+        clear: attributes.clear,
+        ..Change::default()
+    };
+    if plan.tree != AttrChange::default() {
+        set_attr(target, Extent::Tree, &change(plan.tree)).map_err(Errno::from)?;
+    }
+    set_attr(target, Extent::Mount, &change(plan.own)).map_err(Errno::from)?;
+    let Some((propagation, extent)) = plan.propagation else { return Ok(()) };
+    let change = Change { propagation: Some(propagation), ..Change::default() };
+    set_attr(target, extent, &change).map_err(Errno::from)
 }
 
 fn attach_bind(
@@ -96,6 +172,11 @@ fn attach_bind(
 ) -> Step<()> {
     let source = layout.sources.get(index).copied().flatten();
     let source = source.ok_or(Errno::BADF).at(StepKind::MountMake, index)?;
+    let source = source.mount(bind.extent).at(StepKind::MountMake, index)?;
+    if let (Mounted::Copied(copied), true) = (&source, layout.sets_attributes) {
+        origin::set_attributes(bind, copied.as_fd()).at(StepKind::MountMake, index)?;
+    }
+    let source = source.as_fd();
     attach(source, target).at(StepKind::MountAttach, index)?;
     if layout.sets_attributes {
         return Ok(());
@@ -163,6 +244,20 @@ fn pivot(root: BorrowedFd<'_>) -> Step<()> {
     // With both paths the same the old root ends up on top of the new one, where `.` still is (pivot_root(2)).
     pivot_root(c".", c".").at(StepKind::PivotRoot, 1)?;
     unmount(c".", UnmountFlags::DETACH).at(StepKind::PivotRoot, 2)?;
+    chdir(c"/").at(StepKind::PivotRoot, 3)
+}
+
+/// Makes the topmost root this process's by chroot(2). The host's own stays mounted below, out of reach; what shows its
+/// processes and devices whole is taken away, so that a user namespace made inside is not allowed the same.
+fn change_root(root: BorrowedFd<'_>) -> Step<()> {
+    for path in [c"/proc", c"/sys"] {
+        match unmount(path, UnmountFlags::DETACH) {
+            Ok(()) | Err(Errno::INVAL | Errno::NOENT) => {}
+            Err(errno) => return Err(record(StepKind::PivotRoot, 4, errno)),
+        }
+    }
+    fchdir(root).at(StepKind::PivotRoot, 0)?;
+    chroot(c".").at(StepKind::PivotRoot, 5)?;
     chdir(c"/").at(StepKind::PivotRoot, 3)
 }
 

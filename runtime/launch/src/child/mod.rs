@@ -8,16 +8,22 @@
 #![no_implicit_prelude]
 
 mod attributes;
+pub(crate) mod clock;
 mod console;
 mod devices;
 mod entry;
 mod gate;
+pub(crate) mod hook;
 mod identity;
 mod inherited;
 mod layout;
+pub(crate) mod origin;
 mod program;
 mod protect;
 mod report;
+pub(crate) mod supervisor;
+mod time;
+mod tree;
 mod typed;
 
 use ::core::prelude::rust_2024::*;
@@ -27,6 +33,7 @@ use ::std::os::fd::BorrowedFd;
 use ::sys::clone::Namespaces;
 
 pub(crate) use entry::{first, intermediate};
+pub(crate) use origin::{Origin, Place};
 
 /// The exit code of a child that failed; its parent reads the record.
 pub(crate) const FAILED: u8 = 127;
@@ -64,6 +71,12 @@ pub(crate) struct Job<'a> {
     pub(crate) gate: Option<BorrowedFd<'a>>,
     /// Whether it goes on when its starter ends.
     pub(crate) outlives: bool,
+    /// Programs that are called on the way.
+    pub(crate) hooks: Option<&'a hook::Hooks<'a>>,
+    /// Who gets the listener of the filter.
+    pub(crate) supervisor: Option<supervisor::Supervisor<'a>>,
+    /// Where the times of steps are noted.
+    pub(crate) marks: Option<&'a clock::Marks>,
     /// What the program gets as descriptors 3, 4, ...; all other numbers that are used are above.
     pub(crate) preserved: &'a [BorrowedFd<'a>],
 }
@@ -73,14 +86,18 @@ pub(crate) struct Job<'a> {
 pub(crate) struct Layout<'a> {
     /// The whole plan.
     pub(crate) plan: &'a Plan,
-    /// The root, attached nowhere.
-    pub(crate) rootfs: BorrowedFd<'a>,
-    /// For each mount, the bind source, attached nowhere.
-    pub(crate) sources: &'a [Option<BorrowedFd<'a>>],
-    /// For each device, the host's node, attached nowhere.
-    pub(crate) devices: &'a [Option<BorrowedFd<'a>>],
-    /// The null device, read-only, attached nowhere.
-    pub(crate) null: BorrowedFd<'a>,
+    /// The root.
+    pub(crate) rootfs: Origin<'a>,
+    /// Where the root is attached, if hooks expect it where it is on the host; otherwise over the host's root.
+    pub(crate) root_place: Option<Place<'a>>,
+    /// Whether the root is changed by chroot(2): where the host's root is a ramfs, which pivot_root refuses.
+    pub(crate) no_pivot: bool,
+    /// For each mount, the bind source.
+    pub(crate) sources: &'a [Option<Origin<'a>>],
+    /// For each device, the host's node.
+    pub(crate) devices: &'a [Option<Origin<'a>>],
+    /// The null device, read-only if it was copied by the starter.
+    pub(crate) null: Origin<'a>,
     /// The starter's cgroup namespace.
     pub(crate) cgroup_namespace: BorrowedFd<'a>,
     /// Whether the kernel has mount_setattr (5.12), and so whether the sources have their attributes already.

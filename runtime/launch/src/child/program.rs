@@ -1,7 +1,7 @@
 //! The last steps: rights, directory, program.
 
-use super::Job;
 use super::report::{At, Step, record};
+use super::{Job, clock, hook, supervisor};
 use ::core::convert::Infallible;
 use ::core::prelude::rust_2024::*;
 use ::plan::{Search, StepKind};
@@ -11,6 +11,7 @@ use ::safepath::walk;
 use ::std::ffi::CStr;
 use ::std::os::fd::AsRawFd;
 use ::sys::caps::{self, CapSet, ThreadCaps};
+use ::sys::seccomp::FilterFlags;
 use ::sys::{ids, process, seccomp, signals};
 
 /// Becomes the program. What fails from here on is reported by write(2) only, since the filter may be loaded.
@@ -26,7 +27,9 @@ pub(super) fn run(job: &Job<'_>) -> Step<Infallible> {
         // Without no_new_privs only CAP_SYS_ADMIN may load a filter, so it comes before that is given up.
         load_filter(job)?;
     }
+    clock::mark(job, StepKind::Seccomp);
     take_rights(job)?;
+    clock::mark(job, StepKind::Capabilities);
     // A process without its shim would have nobody to take its output and status: it ends with it. Changing ids clears
     // this, so it comes after; a filter that forbids it is respected.
     if !job.outlives {
@@ -39,8 +42,11 @@ pub(super) fn run(job: &Job<'_>) -> Step<Infallible> {
     .at(StepKind::ChangeDirectory, 0)?;
     directory_is_inside()?;
     let found = find_program(job)?;
+    hook::before_program(job)?;
+    clock::mark(job, StepKind::FindProgram);
     if plan.no_new_privs {
         load_filter(job)?;
+        clock::mark(job, StepKind::Seccomp);
     }
     execute(job, found)
 }
@@ -62,7 +68,10 @@ fn put_preserved(job: &Job<'_>) -> Step<()> {
 
 fn load_filter(job: &Job<'_>) -> Step<()> {
     let Some((program, flags)) = &job.process.filter else { return Ok(()) };
-    seccomp::load(program, *flags).at(StepKind::Seccomp, 0).map(drop)
+    match flags.contains(FilterFlags::NEW_LISTENER) {
+        true => supervisor::load(job, program, *flags),
+        false => seccomp::load(program, *flags).at(StepKind::Seccomp, 0).map(drop),
+    }
 }
 
 /// Bounding set, groups, group, user, capabilities: in this order, since each needs what the next one takes away.
@@ -79,11 +88,10 @@ fn take_rights(job: &Job<'_>) -> Step<()> {
     ids::set_gid(plan.gid).at(StepKind::Group, 0)?;
     ids::set_uid(plan.uid).at(StepKind::User, 0)?;
     process::set_keep_caps(false).at(StepKind::Capabilities, 0)?;
-    // Inheritable is what is ambient and no more (CVE-2022-29162, CVE-2022-27650).
     let sets = ThreadCaps {
         effective: caps.effective,
         permitted: caps.permitted,
-        inheritable: caps.ambient,
+        inheritable: caps.inheritable,
     };
     caps::set(sets).at(StepKind::Capabilities, 0)?;
     caps::clear_ambient().at(StepKind::Capabilities, 1)?;

@@ -2,12 +2,13 @@
 
 use super::Layout;
 use super::layout::{attach, copy};
-use super::report::{At, Step, record};
+use super::origin::Mounted;
+use super::report::{At, Step};
 use super::{attributes, typed};
 use ::core::prelude::rust_2024::*;
 use ::mounts::{Attr, Extent};
 use ::plan::StepKind;
-use ::rustix::fs::{FileType, fstat};
+use ::rustix::fs::{FileType, fstat, makedev};
 use ::rustix::io::Errno;
 use ::rustix::mount::MountAttrFlags;
 use ::safepath::walk;
@@ -24,9 +25,9 @@ fn find(root: BorrowedFd<'_>, path: &CStr) -> Result<Option<OwnedFd>, Errno> {
 }
 
 /// Binds each path to itself read-only; the copy is read-only before it is attached, where the kernel can do that.
-pub(super) fn readonly(layout: &Layout<'_>) -> Step<()> {
+pub(super) fn readonly(layout: &Layout<'_>, root: BorrowedFd<'_>) -> Step<()> {
     for (index, path) in layout.plan.readonly.iter().enumerate() {
-        let Some(target) = find(layout.rootfs, path).at(StepKind::Readonly, index)? else {
+        let Some(target) = find(root, path).at(StepKind::Readonly, index)? else {
             continue;
         };
         let made = copy(target.as_fd(), Extent::Tree).at(StepKind::Readonly, index)?;
@@ -69,29 +70,39 @@ impl Cover<'_> {
     }
 }
 
+/// The null device, attached nowhere and read-only; copied here, it must be the device still.
+fn null<'a>(layout: &Layout<'a>) -> Result<Mounted<'a>, Errno> {
+    let mount = layout.null.mount(Extent::Mount)?;
+    if let (Mounted::Copied(copied), true) = (&mount, layout.sets_attributes) {
+        let stat = fstat(copied)?;
+        let is_device = FileType::from_raw_mode(stat.st_mode) == FileType::CharacterDevice;
+        if !is_device || stat.st_rdev != makedev(1, 3) {
+            return Err(Errno::NODEV);
+        }
+        attributes::add(layout, copied.as_fd(), Extent::Mount, COVER)?;
+    }
+    Ok(mount)
+}
+
 /// Covers each path: a directory with an empty one, anything else with the null device, both read-only
 /// (CVE-2025-31133: both are ours, by descriptor, and no name in the container leads to them).
-pub(super) fn mask(layout: &Layout<'_>) -> Step<()> {
-    let readonly = layout.sets_attributes;
-    let mut null = Cover { mount: layout.null, attached: false, readonly };
-    let directory: OwnedFd;
-    let mut empty: Option<Cover<'_>> = None;
-    let needs_directory = !layout.plan.masked.is_empty();
-    if needs_directory {
-        directory = typed::directory(MountAttrFlags::MOUNT_ATTR_RDONLY).at(StepKind::Masked, 0)?;
-        empty = Some(Cover { mount: directory.as_fd(), attached: false, readonly: true });
+pub(super) fn mask(layout: &Layout<'_>, root: BorrowedFd<'_>) -> Step<()> {
+    if layout.plan.masked.is_empty() {
+        return Ok(());
     }
+    let readonly = layout.sets_attributes;
+    let source = null(layout).at(StepKind::Masked, 0)?;
+    let mut null = Cover { mount: source.as_fd(), attached: false, readonly };
+    let directory = typed::directory(MountAttrFlags::MOUNT_ATTR_RDONLY).at(StepKind::Masked, 0)?;
+    let mut empty = Cover { mount: directory.as_fd(), attached: false, readonly: true };
     for (index, path) in layout.plan.masked.iter().enumerate() {
-        let Some(target) = find(layout.rootfs, path).at(StepKind::Masked, index)? else { continue };
+        let Some(target) = find(root, path).at(StepKind::Masked, index)? else { continue };
         let stat = fstat(&target).at(StepKind::Masked, index)?;
         let cover = match FileType::from_raw_mode(stat.st_mode) {
-            FileType::Directory => empty.as_mut(),
-            _ => Some(&mut null),
+            FileType::Directory => &mut empty,
+            _ => &mut null,
         };
-        match cover {
-            Some(cover) => cover.put_over(target.as_fd()).at(StepKind::Masked, index)?,
-            None => return Err(record(StepKind::Masked, index, Errno::BADF)),
-        }
+        cover.put_over(target.as_fd()).at(StepKind::Masked, index)?;
     }
     Ok(())
 }

@@ -1,19 +1,20 @@
 //! File systems that the kernel makes: in the child, since they belong to its namespaces.
 
-use super::layout::attach;
+use super::layout::{self, attach};
 use super::report::{At, Step};
-use super::{Layout, attributes};
+use super::{Layout, attributes, tree};
 use ::core::prelude::rust_2024::*;
-use ::mounts::{Attr, Extent};
-use ::plan::{CgroupsPlan, MountPlan, StepKind, TypedPlan};
+use ::mounts::{Attr, Change, Extent, Propagation};
+use ::plan::{CgroupsPlan, ClassicPlan, MountPlan, StepKind, TypedPlan};
 use ::rustix::fs::{Mode, OFlags, mkdirat, openat, symlinkat};
 use ::rustix::io::Errno;
 use ::rustix::mount::{
-    FsMountFlags, FsOpenFlags, MountAttrFlags, fsconfig_create, fsconfig_set_flag,
+    FsMountFlags, FsOpenFlags, MountAttrFlags, MountFlags, fsconfig_create, fsconfig_set_flag,
     fsconfig_set_string, fsmount, fsopen,
 };
 use ::std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use ::sys::clone::{Namespaces, setns, unshare};
+use ::sys::mount::set_attr;
 
 /// Mounts that later steps need.
 #[derive(Default)]
@@ -39,6 +40,7 @@ fn make(plan: &TypedPlan, attributes: Attr) -> Result<OwnedFd, Errno> {
 }
 
 pub(super) fn attach_typed(
+    layout: &Layout<'_>,
     index: usize,
     mount: &MountPlan,
     plan: &TypedPlan,
@@ -47,14 +49,49 @@ pub(super) fn attach_typed(
 ) -> Step<()> {
     let waits = mount.target.as_c_str() == c"/dev" && plan.attributes.contains(Attr::RDONLY);
     let attributes = if waits { plan.attributes.difference(Attr::RDONLY) } else { plan.attributes };
-    let made = make(plan, attributes).at(StepKind::MountMake, index)?;
+    let made = match (make(plan, attributes), &plan.fallback) {
+        // Nothing has happened yet.
+        (Err(Errno::PERM), Some(host)) => {
+            return layout::attach_host(layout, host, target).at(StepKind::MountAttach, index);
+        }
+        (made, _) => made.at(StepKind::MountMake, index)?,
+    };
+    if plan.copy_up {
+        tree::copy(target, made.as_fd()).at(StepKind::MountCopy, index)?;
+    }
     attach(made.as_fd(), target).at(StepKind::MountAttach, index)?;
+    if let Some((propagation, extent)) = plan.propagation {
+        propagate(layout, made.as_fd(), propagation, extent).at(StepKind::MountMake, index)?;
+    }
     if waits {
         attached.readonly_dev = Some((index, made));
     } else if plan.fs.as_c_str() == c"devpts" && mount.target.as_c_str() == c"/dev/pts" {
         attached.devpts = Some(made);
     }
     Ok(())
+}
+
+fn propagate(
+    layout: &Layout<'_>,
+    mount: BorrowedFd<'_>,
+    propagation: Propagation,
+    extent: Extent,
+) -> Result<(), Errno> {
+    if layout.sets_attributes {
+        let change = Change { propagation: Some(propagation), ..Change::default() };
+        return set_attr(mount, extent, &change).map_err(Errno::from);
+    }
+    attributes::propagate(mount, propagation, extent)
+}
+
+/// Mounts a file system of any type by mount(2), which takes all its options at once.
+pub(super) fn mount_classic(index: usize, plan: &ClassicPlan, target: BorrowedFd<'_>) -> Step<()> {
+    let flags = MountFlags::from_bits_retain(plan.flags as u32);
+    let (source, fs) = (plan.source.as_c_str(), plan.fs.as_c_str());
+    let data = Some(plan.data.as_c_str()).filter(|data| !data.is_empty());
+    // The name of the descriptor is a magic link to the target that was resolved, in the host's procfs.
+    attributes::with_path(target, |path| ::rustix::mount::mount(source, path, fs, flags, data))
+        .at(StepKind::MountMake, index)
 }
 
 /// A tmpfs with a mount of each hierarchy, and links for controllers that share one. In a cgroup namespace each shows
