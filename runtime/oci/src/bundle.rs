@@ -1,0 +1,131 @@
+//! A bundle: `config.json` and what it names on the host.
+
+use crate::Error;
+use crate::root::read_file;
+use launch::Source;
+use plan::SourceKind;
+use rustix::fs::{FileType, Mode, OFlags, fstat};
+use spec::oci::{Mount, Spec};
+use std::os::fd::OwnedFd;
+use std::path::{Path, PathBuf};
+use sys::clone::Namespaces;
+
+/// A bundle that was read.
+#[derive(Debug)]
+pub(crate) struct Bundle {
+    /// Its directory, absolute.
+    pub(crate) path: PathBuf,
+    /// `config.json` as it is.
+    pub(crate) text: Vec<u8>,
+    /// The same, parsed.
+    pub(crate) spec: Spec,
+}
+
+impl Bundle {
+    /// Reads `config.json` in the directory `path`.
+    pub(crate) fn load(path: &Path) -> Result<Self, Error> {
+        let failed = |error: std::io::Error| Error::file("chdir", path)(error);
+        let absolute = std::fs::canonicalize(path).map_err(failed)?;
+        let config = absolute.join("config.json");
+        let text = read_file(&config)?;
+        let spec = parse_spec("config.json", &text)?;
+        Ok(Self { path: absolute, text, spec })
+    }
+
+    /// The root file system, absolute.
+    pub(crate) fn rootfs(&self) -> Result<PathBuf, Error> {
+        let root = self.spec.root.as_ref().filter(|root| !root.path.is_empty());
+        let root = root.ok_or_else(|| Error::value("root.path", "", "a directory"))?;
+        Ok(self.path.join(&root.path))
+    }
+
+    /// The root file system, open.
+    pub(crate) fn open_rootfs(&self) -> Result<OwnedFd, Error> {
+        let path = self.rootfs()?;
+        let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
+        rustix::fs::open(&path, flags, Mode::empty())
+            .map_err(|errno| Error::system("open root.path", path.display().to_string(), errno))
+    }
+
+    /// For each mount the source, if it is a bind mount.
+    pub(crate) fn open_sources(&self) -> Result<Vec<Option<OwnedFd>>, Error> {
+        let open = |(index, mount): (usize, &Mount)| {
+            if !is_bind(mount) {
+                return Ok(None);
+            }
+            let source = mount.source.as_deref().filter(|source| !source.is_empty());
+            let field = format!("mounts[{index}].source");
+            let source = source.ok_or_else(|| Error::value(field, "", "a file or directory"))?;
+            let path = self.path.join(source);
+            let object = format!("{} for mount {:?}", path.display(), mount.destination);
+            rustix::fs::open(&path, OFlags::PATH | OFlags::CLOEXEC, Mode::empty())
+                .map(Some)
+                .map_err(|errno| Error::system("open", object, errno))
+        };
+        self.spec.mounts.iter().enumerate().map(open).collect()
+    }
+
+    /// The namespaces that are joined by a path.
+    pub(crate) fn open_namespaces(&self) -> Result<Vec<(Namespaces, OwnedFd)>, Error> {
+        let listed = self.spec.linux.iter().flat_map(|linux| &linux.namespaces);
+        let mut joins: Vec<(Namespaces, OwnedFd)> = Vec::new();
+        for (index, namespace) in listed.enumerate() {
+            let Some(path) = namespace.path.as_deref().filter(|path| !path.is_empty()) else {
+                continue;
+            };
+            // A kind that nobody knows is refused by the plan, with the list of those that are.
+            let Some(kind) = kind(&namespace.kind) else { continue };
+            let field = format!("linux.namespaces[{index}].path");
+            if joins.iter().any(|(other, _)| *other == kind) {
+                return Err(Error::value(field, path, "named once for each type"));
+            }
+            let object = format!("{field} {path}");
+            let fd = rustix::fs::open(path, OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty());
+            joins.push((kind, fd.map_err(|errno| Error::system("open", object, errno))?));
+        }
+        Ok(joins)
+    }
+}
+
+/// Reads a specification; the error says the line, the column and what was expected.
+pub(crate) fn parse_spec(object: &str, text: &[u8]) -> Result<Spec, Error> {
+    serde_json::from_slice(text)
+        .map_err(|error| Error::Syntax { object: object.to_owned(), cause: error.to_string() })
+}
+
+/// Whether the mount shows something of the host, and not a file system that the kernel makes.
+fn is_bind(mount: &Mount) -> bool {
+    mount.kind.as_deref() == Some("bind")
+        || mount.options.iter().any(|option| option == "bind" || option == "rbind")
+}
+
+fn kind(name: &str) -> Option<Namespaces> {
+    Some(match name {
+        "pid" => Namespaces::PID,
+        "network" => Namespaces::NET,
+        "mount" => Namespaces::MOUNT,
+        "ipc" => Namespaces::IPC,
+        "uts" => Namespaces::UTS,
+        "user" => Namespaces::USER,
+        "cgroup" => Namespaces::CGROUP,
+        "time" => Namespaces::TIME,
+        _ => return None,
+    })
+}
+
+/// What the sources are, for the plan.
+pub(crate) fn kinds(sources: &[Option<OwnedFd>]) -> Result<Vec<Option<SourceKind>>, Error> {
+    let kind = |fd: &OwnedFd| {
+        let status = fstat(fd).map_err(|errno| Error::system("look at", "mount source", errno))?;
+        Ok(match FileType::from_raw_mode(status.st_mode) {
+            FileType::Directory => SourceKind::Directory,
+            _ => SourceKind::File,
+        })
+    };
+    sources.iter().map(|fd| fd.as_ref().map(kind).transpose()).collect()
+}
+
+/// The sources, for the launch.
+pub(crate) fn given(sources: Vec<Option<OwnedFd>>) -> Vec<Option<Source>> {
+    sources.into_iter().map(|fd| fd.map(Source::File)).collect()
+}
