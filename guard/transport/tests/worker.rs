@@ -71,7 +71,72 @@ fn bridge() -> messages::network::Bridge {
         icc: true,
         masquerade: true,
         internal: false,
+        ..Default::default()
     }
+}
+
+/// Takes requests as a worker that forks does, and answers none until it is told.
+struct Forking {
+    taken: std::sync::mpsc::Sender<()>,
+    stand_ins: Vec<transport::StandIn>,
+}
+
+impl Handler<Request> for Forking {
+    fn request(&mut self, incoming: Incoming<Request>) {
+        self.stand_ins.push(incoming.responder.stand_in());
+        self.taken.send(()).unwrap();
+    }
+
+    fn control(&mut self, _control: Control) {
+        for stand_in in self.stand_ins.drain(..) {
+            stand_in.refuse(&Failure::internal("dead"));
+        }
+    }
+}
+
+#[tokio::test]
+async fn what_forked_children_have_not_answered_counts_for_who_asked() {
+    let (ours, theirs) = pair().unwrap();
+    let (taken, count) = std::sync::mpsc::channel();
+    let thread = std::thread::spawn(move || {
+        let mut forking = Forking { taken, stand_ins: Vec::new() };
+        Server::<Request>::new(theirs).run(&mut forking).unwrap();
+    });
+    let worker = Worker { control: ours.into(), thread };
+    let client = Client::new(Role::Network);
+    worker.connect(&client);
+    let asked: Vec<_> = (0..200)
+        .map(|_| {
+            let client = client.clone();
+            tokio::spawn(async move { client.call(Request::HostRoutes, vec![]).await })
+        })
+        .collect();
+    let next = async || {
+        let wait = std::time::Duration::from_millis(1);
+        while count.try_recv().is_err() {
+            tokio::time::sleep(wait).await;
+        }
+    };
+    for _ in 0..128 {
+        next().await;
+    }
+    // A second asker is served, and by its answer the first one's further requests could have been taken.
+    let second = Client::new(Role::Network);
+    worker.connect(&second);
+    let other = tokio::spawn(async move { second.call(Request::HostRoutes, vec![]).await });
+    next().await;
+    assert!(count.try_recv().is_err());
+    // Anything but a peer or a stop makes the worker give up all that it has.
+    worker.tell(&Control::Ready, &[]);
+    other.await.unwrap().unwrap_err();
+    for _ in 0..72 {
+        next().await;
+    }
+    worker.tell(&Control::Ready, &[]);
+    for call in asked {
+        assert_eq!(call.await.unwrap().unwrap_err().message, "dead");
+    }
+    worker.stop();
 }
 
 #[tokio::test]
