@@ -5,15 +5,17 @@
 
 use launch::{
     CgroupJoin, Created, Descriptors, Extras, Host, Join, JoinDescriptors, Launch, LaunchError,
-    Rootfs, Running, Source, Stdio, namespaces_of,
+    Rootfs, Running, Source, StateText, Stdio, namespaces_of,
 };
 use plan::{Filter, Given, Plan, ProcessPlan, SourceKind};
 use rustix::fs::{CWD, Mode, OFlags, openat};
 use rustix::pipe::{PipeFlags, pipe_with};
-use spec::oci::{Mount, Process, Spec};
+use spec::oci::{IdMapping, Mount, Namespace, Process, Spec};
+use std::ffi::CString;
 use std::fs::File;
 use std::io::Read;
 use std::os::fd::OwnedFd;
+use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::symlink;
 use std::path::Path;
 use sys::clone::Namespaces;
@@ -45,6 +47,8 @@ pub struct Bundle {
     pub sources: Vec<Option<OwnedFd>>,
     pub joins: Vec<(Namespaces, OwnedFd)>,
     pub cgroup: CgroupJoin,
+    /// Whether the root and the sources are given with their paths.
+    pub by_path: bool,
 }
 
 /// What a container left.
@@ -56,6 +60,15 @@ pub struct Outcome {
 
 pub fn open_path(path: impl AsRef<Path>) -> OwnedFd {
     openat(CWD, path.as_ref(), OFlags::PATH | OFlags::CLOEXEC, Mode::empty()).unwrap()
+}
+
+pub fn c_path(path: &Path) -> CString {
+    CString::new(path.as_os_str().as_bytes()).unwrap()
+}
+
+/// The state as hooks of tests read it.
+pub fn state() -> StateText {
+    StateText::new(|pid, status| format!("{{\"pid\":{pid},\"status\":\"{status}\"}}"))
 }
 
 /// Runs a script of the host on `path` and `text`. What containers execute is written by it and not by this process:
@@ -83,7 +96,8 @@ pub fn busybox() -> tempfile::TempDir {
     for applet in [
         "sh", "cat", "ls", "id", "true", "false", "sleep", "echo", "hostname", "grep", "mount",
         "touch", "pwd", "stat", "readlink", "tty", "stty", "kill", "mknod", "mkdir", "ps", "sort",
-        "umask", "head", "rm",
+        "umask", "head", "rm", "cut", "chrt", "taskset", "uname", "find", "ip", "ln", "env",
+        "nice", "date",
     ] {
         symlink("busybox", path.join("bin").join(applet)).unwrap();
     }
@@ -119,6 +133,7 @@ impl Bundle {
             sources,
             joins: Vec::new(),
             cgroup: CgroupJoin::None,
+            by_path: false,
         }
     }
 
@@ -180,8 +195,22 @@ impl Bundle {
         let plan = self.plan();
         let host = Host::open().unwrap();
         let descriptors = Descriptors {
-            rootfs: Rootfs::Directory(open_path(self.root.path())),
-            sources: self.sources.into_iter().map(|source| source.map(Source::File)).collect(),
+            rootfs: match self.by_path {
+                true => Rootfs::Path {
+                    path: c_path(self.root.path()),
+                    directory: open_path(self.root.path()),
+                },
+                false => Rootfs::Directory(open_path(self.root.path())),
+            },
+            sources: (self.sources.into_iter().zip(&self.spec.mounts))
+                .map(|(source, mount)| {
+                    let path = || c_path(Path::new(mount.source.as_deref().unwrap()));
+                    source.map(|file| match self.by_path {
+                        true => Source::Path { path: path(), file },
+                        false => Source::File(file),
+                    })
+                })
+                .collect(),
             joins: self.joins,
             stdio,
             cgroup: self.cgroup,
@@ -201,6 +230,24 @@ impl Bundle {
     pub fn start(self) -> Result<(Running, File, tempfile::TempDir), LaunchError> {
         let (created, output, root) = self.create()?;
         Ok((created.start()?, output, root))
+    }
+
+    /// Runs the container to its end with more.
+    pub fn run_extra(self, extras: Extras) -> Result<Outcome, LaunchError> {
+        let (stdio, output) = piped();
+        let (created, _root) = self.create_extra(stdio, extras)?;
+        Ok(finish(&created.start()?, output))
+    }
+
+    /// Gives the bundle a user namespace in which root is 100000 outside.
+    pub fn with_user_namespace(&mut self) {
+        let linux = self.spec.linux.as_mut().unwrap();
+        linux.namespaces.push(Namespace { kind: "user".to_owned(), path: None });
+        let map = IdMapping { container_id: 0, host_id: 100_000, size: 65536 };
+        linux.uid_mappings = vec![map];
+        linux.gid_mappings = vec![map];
+        // The container's root may not own what is written otherwise.
+        std::os::unix::fs::chown(self.root.path(), Some(100_000), Some(100_000)).unwrap();
     }
 
     /// Runs the container to its end.
