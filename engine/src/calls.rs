@@ -148,8 +148,19 @@ impl Workers {
         create_directory: bool,
         read_only: bool,
     ) -> Result<OwnedFd, Failure> {
-        let request =
-            storage::Request::OpenHostPath { path: path.into(), create_directory, read_only };
+        self.open_bind_source(path, create_directory, read_only, storage::Passes::Anything).await
+    }
+
+    /// The same for a mount that needs something of the mount that its source lies on.
+    pub(crate) async fn open_bind_source(
+        &self,
+        path: &str,
+        create_directory: bool,
+        read_only: bool,
+        passes: storage::Passes,
+    ) -> Result<OwnedFd, Failure> {
+        let path = path.into();
+        let request = storage::Request::OpenHostPath { path, create_directory, read_only, passes };
         match self.storage.call(request, Vec::new()).await? {
             (storage::Reply::Opened { file, .. }, fds) => take(fds, file),
             _ => odd("open host path"),

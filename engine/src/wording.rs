@@ -9,6 +9,10 @@ const START: &str = "failed to create shim task: OCI runtime create failed: runc
 /// The same of an exec.
 const EXEC: &str = "OCI runtime exec failed: exec failed: unable to start container process";
 
+/// What dockerd adds where something is not a directory.
+const FILE_AND_DIRECTORY: &str = ": Are you trying to mount a directory onto a file (or vice-versa)? Check if the \
+     specified host path exists and is the expected type";
+
 /// What the task worker said of a container that could not be started.
 pub(crate) fn start(failure: Failure) -> Failure {
     let cause = match failure.class {
@@ -31,7 +35,14 @@ pub(crate) fn exec(failure: Failure) -> Failure {
         Class::InvalidArgument | Class::Internal => failure.message,
         _ => return failure,
     };
-    Failure::new(failure.class, format!("{EXEC}: {cause}: unknown"))
+    // dockerd explains these words wherever they appear.
+    let hint = if cause.ends_with("not a directory") { FILE_AND_DIRECTORY } else { "" };
+    Failure::new(failure.class, format!("{EXEC}: {cause}: unknown{hint}"))
+}
+
+/// A working directory of an exec that is not absolute: runc finds that before it starts anything.
+pub(crate) fn relative_directory() -> Failure {
+    Failure::invalid("OCI runtime exec failed: exec failed: Cwd must be an absolute path: unknown")
 }
 
 /// The cause with the words by which clients tell that the program may not be executed.
@@ -57,6 +68,20 @@ mod tests {
         assert_eq!(exec(failure).class, Class::CommandNotFound);
         let format = Failure::new(Class::CommandNotExecutable, "exec /x: exec format error");
         assert!(start(format).message.ends_with("exec format error: permission denied: unknown"));
+    }
+
+    #[test]
+    fn an_exec_below_a_file_is_explained() {
+        let failure =
+            Failure::new(Class::CommandNotFound, "chdir to cwd (\"/f\"): not a directory");
+        let message = exec(failure).message;
+        assert!(
+            message.ends_with(
+                "not a directory: unknown: Are you trying to mount a directory onto a file (or \
+            vice-versa)? Check if the specified host path exists and is the expected type"
+            ),
+            "{message}"
+        );
     }
 
     #[test]

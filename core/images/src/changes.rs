@@ -7,20 +7,23 @@ use spec::image::{Healthcheck, RunConfig};
 
 /// Bytes of one change.
 const CHANGE_MAX: usize = 64 << 10;
-/// Ports of one range of EXPOSE.
-const PORTS_MAX: usize = 65_536;
 
 /// Applies changes in their order. Nothing is changed when one of them is wrong.
 pub fn apply_changes(config: &mut RunConfig, changes: &[String]) -> Result<(), ChangeError> {
     let mut changed = config.clone();
     let mut cmd_set = false;
+    let mut count = 0;
     for change in changes {
         let joined = change.replace("\\\r\n", "").replace("\\\n", "");
         for line in joined.lines().map(str::trim) {
             if !line.is_empty() && !line.starts_with('#') {
                 apply(&mut changed, line, &mut cmd_set)?;
+                count += 1;
             }
         }
+    }
+    if count == 0 && !changes.is_empty() {
+        return Err(ChangeError::Nothing);
     }
     *config = changed;
     Ok(())
@@ -29,13 +32,14 @@ pub fn apply_changes(config: &mut RunConfig, changes: &[String]) -> Result<(), C
 fn apply(config: &mut RunConfig, line: &str, cmd_set: &mut bool) -> Result<(), ChangeError> {
     let (name, rest) = line.split_once(char::is_whitespace).unwrap_or((line, ""));
     let (name, rest) = (name.to_ascii_uppercase(), rest.trim());
-    let refuse =
-        |cause: &str| ChangeError::Arguments { instruction: name.clone(), cause: cause.to_owned() };
+    let refuse = |cause: &str| ChangeError::Arguments(cause.to_owned());
     if line.len() > CHANGE_MAX {
-        return Err(refuse("it is too long"));
+        return Err(refuse(&format!("{name} is longer than {CHANGE_MAX} bytes")));
     }
     if rest.is_empty() && is_known(&name) && !matches!(&*name, "CMD" | "ENTRYPOINT") {
-        return Err(refuse("it needs an argument"));
+        let single = matches!(&*name, "USER" | "WORKDIR" | "STOPSIGNAL");
+        let count = if single { "exactly" } else { "at least" };
+        return Err(refuse(&format!("{name} requires {count} one argument")));
     }
     match &*name {
         "CMD" => {
@@ -50,17 +54,17 @@ fn apply(config: &mut RunConfig, line: &str, cmd_set: &mut bool) -> Result<(), C
             }
         }
         "ENV" => {
-            for (key, value) in pairs(config, rest).map_err(|cause| refuse(&cause))? {
+            for (key, value) in pairs(config, &name, rest).map_err(|cause| refuse(&cause))? {
                 set_env(&mut config.env, &key, &value);
             }
         }
         "LABEL" => {
-            let pairs = pairs(config, rest).map_err(|cause| refuse(&cause))?;
+            let pairs = pairs(config, &name, rest).map_err(|cause| refuse(&cause))?;
             config.labels.extend(pairs);
         }
         "EXPOSE" => {
             for word in expanded(config, rest).map_err(|cause| refuse(&cause))? {
-                for port in ports(&word).ok_or_else(|| refuse(&format!("invalid port {word}")))? {
+                for port in ports(&word).map_err(|cause| refuse(&cause))? {
                     config.exposed_ports.insert(port, json!({}));
                 }
             }
@@ -78,7 +82,7 @@ fn apply(config: &mut RunConfig, line: &str, cmd_set: &mut bool) -> Result<(), C
             };
             for volume in volumes {
                 if volume.trim().is_empty() {
-                    return Err(refuse("a volume cannot be an empty string"));
+                    return Err(refuse("VOLUME specified can not be an empty string"));
                 }
                 config.volumes.insert(volume, json!({}));
             }
@@ -137,19 +141,22 @@ fn set_env(env: &mut Vec<String>, key: &str, value: &str) {
 }
 
 /// `key=value key=value`, or in the old form `key value with blanks`.
-fn pairs(config: &RunConfig, text: &str) -> Result<Vec<(String, String)>, String> {
+fn pairs(config: &RunConfig, name: &str, text: &str) -> Result<Vec<(String, String)>, String> {
     let words = split_words(text);
     let first = words.first().map_or("", |word| word.as_str());
     if !first.contains('=') {
-        let (key, value) = text.split_once(char::is_whitespace).ok_or("it needs two arguments")?;
+        let (key, value) = text
+            .split_once(char::is_whitespace)
+            .ok_or_else(|| format!("{name} must have two arguments"))?;
         return Ok(vec![(expand(key, &config.env)?, expand(value.trim(), &config.env)?)]);
     }
     let mut found = Vec::new();
     for word in words {
-        let (key, value) =
-            word.split_once('=').ok_or_else(|| format!("can't find = in {word:?}"))?;
+        let (key, value) = word.split_once('=').ok_or_else(|| {
+            format!("Syntax error - can't find = in {word:?}. Must be of the form: name=value")
+        })?;
         if key.is_empty() {
-            return Err("names can not be blank".into());
+            return Err(format!("{name} names can not be blank"));
         }
         found.push((expand(key, &config.env)?, expand(value, &config.env)?));
     }
@@ -161,18 +168,20 @@ fn expanded(config: &RunConfig, text: &str) -> Result<Vec<String>, String> {
 }
 
 /// `80`, `80/udp`, `80-82/tcp` as single ports with their protocol.
-fn ports(text: &str) -> Option<Vec<String>> {
+fn ports(text: &str) -> Result<Vec<String>, String> {
     let (range, protocol) = text.split_once('/').unwrap_or((text, "tcp"));
     let protocol = protocol.to_ascii_lowercase();
     if !matches!(&*protocol, "tcp" | "udp" | "sctp") {
-        return None;
+        return Err(format!("Invalid proto: {protocol}"));
     }
     let (first, last) = range.split_once('-').unwrap_or((range, range));
-    let (first, last): (u16, u16) = (first.parse().ok()?, last.parse().ok()?);
-    if first > last || usize::from(last - first) > PORTS_MAX {
-        return None;
+    let invalid = || format!("Invalid containerPort: {range}");
+    let number = |text: &str| text.parse::<u16>().map_err(|_| invalid());
+    let (first, last) = (number(first)?, number(last)?);
+    if first > last {
+        return Err(invalid());
     }
-    Some((first..=last).map(|port| format!("{port}/{protocol}")).collect())
+    Ok((first..=last).map(|port| format!("{port}/{protocol}")).collect())
 }
 
 fn health(text: &str) -> Result<Healthcheck, String> {
@@ -193,7 +202,7 @@ fn health(text: &str) -> Result<Healthcheck, String> {
             "retries" => {
                 check.retries = value.parse().ok().filter(|n| *n >= 0).ok_or_else(invalid)?;
             }
-            _ => return Err(format!("unknown flag: {key}")),
+            _ => return Err(format!("Unknown flag: {key}")),
         }
         rest = after.trim_start();
     }
@@ -207,9 +216,9 @@ fn health(text: &str) -> Result<Healthcheck, String> {
                 None => vec!["CMD-SHELL".into(), command_text.to_owned()],
             };
         }
-        "NONE" => return Err("NONE takes no arguments".into()),
-        "CMD" => return Err("missing command after CMD".into()),
-        kind => return Err(format!("unknown type {kind:?} (try CMD)")),
+        "NONE" => return Err("HEALTHCHECK NONE takes no arguments".into()),
+        "CMD" => return Err("Missing command after HEALTHCHECK CMD".into()),
+        kind => return Err(format!("Unknown type {kind:?} in HEALTHCHECK (try CMD)")),
     }
     Ok(check)
 }
@@ -217,7 +226,7 @@ fn health(text: &str) -> Result<Healthcheck, String> {
 fn on_build(text: &str) -> Result<String, String> {
     let trigger = text.split_whitespace().next().unwrap_or_default().to_ascii_uppercase();
     match &*trigger {
-        "ONBUILD" => Err("chaining ONBUILD via `ONBUILD ONBUILD` isn't allowed".into()),
+        "ONBUILD" => Err("Chaining ONBUILD via `ONBUILD ONBUILD` isn't allowed".into()),
         "FROM" | "MAINTAINER" => Err(format!("{trigger} isn't allowed as an ONBUILD trigger")),
         _ => Ok(text.to_owned()),
     }
@@ -319,7 +328,9 @@ fn variable<'t>(text: &'t str, env: &[String], out: &mut String) -> Result<&'t s
         out.push_str(value(&text[..end]).unwrap_or_default());
         return Ok(&text[end..]);
     };
-    let (inner, after) = inner.split_once('}').ok_or("a variable has no closing brace")?;
+    let (inner, after) = inner
+        .split_once('}')
+        .ok_or_else(|| format!("failed to process \"${text}\": no closing brace"))?;
     let end = inner.find(|c| !is_name(c)).unwrap_or(inner.len());
     let (name, modifier) = inner.split_at(end);
     let found = value(name).filter(|value| !value.is_empty());
@@ -394,13 +405,21 @@ mod tests {
     fn wrong_changes_are_refused_with_the_instruction() {
         for (change, text) in [
             ("RUN x", "run is not a valid change command"),
-            ("ENV", "invalid change ENV: it needs an argument"),
-            ("ENV A", "invalid change ENV: it needs two arguments"),
-            ("LABEL a=b c", "invalid change LABEL: can't find = in \"c\""),
-            ("EXPOSE 70000", "invalid change EXPOSE: invalid port 70000"),
-            ("HEALTHCHECK CMD", "invalid change HEALTHCHECK: missing command after CMD"),
-            ("USER ${a", "invalid change USER: a variable has no closing brace"),
-            ("ONBUILD FROM x", "invalid change ONBUILD: FROM isn't allowed as an ONBUILD trigger"),
+            ("ENV", "ENV requires at least one argument"),
+            ("USER", "USER requires exactly one argument"),
+            ("ENV A", "ENV must have two arguments"),
+            ("LABEL =b", "LABEL names can not be blank"),
+            (
+                "LABEL a=b c",
+                "Syntax error - can't find = in \"c\". Must be of the form: name=value",
+            ),
+            ("EXPOSE 70000", "Invalid containerPort: 70000"),
+            ("EXPOSE 80-70/udp", "Invalid containerPort: 80-70"),
+            ("EXPOSE 80/nosuch", "Invalid proto: nosuch"),
+            ("HEALTHCHECK CMD", "Missing command after HEALTHCHECK CMD"),
+            ("USER ${a", "failed to process \"${a\": no closing brace"),
+            ("ONBUILD FROM x", "FROM isn't allowed as an ONBUILD trigger"),
+            ("# x", "file with no instructions"),
         ] {
             assert_eq!(changed(&[change]).unwrap_err().to_string(), text);
         }

@@ -216,14 +216,12 @@ pub enum ChangeError {
     /// The instruction is not one that changes a configuration.
     #[error("{0} is not a valid change command")]
     Unknown(String),
-    /// The instruction has wrong arguments.
-    #[error("invalid change {instruction}: {cause}")]
-    Arguments {
-        /// The instruction.
-        instruction: String,
-        /// What is wrong.
-        cause: String,
-    },
+    /// The instruction has wrong arguments: what is wrong, in the words of Docker's parser.
+    #[error("{0}")]
+    Arguments(String),
+    /// There are changes, but nothing in them.
+    #[error("file with no instructions")]
+    Nothing,
 }
 
 /// Why an archive cannot be loaded. Nothing of it stays.

@@ -3,9 +3,9 @@
 use crate::layers::Answer;
 use crate::rootfs::real_path;
 use messages::Fd;
-use messages::storage::{Device, Reply};
+use messages::storage::{Device, Passes, Reply};
 use policy::Policy;
-use rustix::fs::{AtFlags, CWD, Dir, FileType, Mode, OFlags, ResolveFlags, Stat};
+use rustix::fs::{AtFlags, CWD, Dir, FileType, Mode, OFlags, ResolveFlags, Stat, StatxFlags};
 use rustix::io::Errno;
 use spec::{Class, Failure};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
@@ -47,6 +47,7 @@ pub(crate) fn open_path(
     path: &[u8],
     create_directory: bool,
     read_only: bool,
+    passes: Passes,
 ) -> Answer {
     policy.check_bind(path, read_only)?;
     let opened = match open_at(CWD, path) {
@@ -54,6 +55,7 @@ pub(crate) fn open_path(
         opened => opened.map_err(|errno| failure("bind", path, errno))?,
     };
     check_place(policy, &opened, path, read_only)?;
+    check_propagation(&opened, path, passes)?;
     let stat = rustix::fs::fstat(&opened).map_err(|errno| failure("bind", path, errno))?;
     let directory = FileType::from_raw_mode(stat.st_mode).is_dir();
     Ok((Reply::Opened { file: Fd(0), directory }, vec![opened]))
@@ -67,6 +69,34 @@ fn check_place(
 ) -> Result<(), Failure> {
     let place = real_path(opened).map_err(|errno| failure("bind", path, errno))?;
     policy.check_bind(&place, read_only)
+}
+
+/// A container can pass mounts on to the host, or get them from there, only if the mount of the source does (mount
+/// namespaces(7)); otherwise the option would be taken and do nothing.
+fn check_propagation(opened: &OwnedFd, path: &[u8], passes: Passes) -> Result<(), Failure> {
+    let wanted = match passes {
+        Passes::Anything => return Ok(()),
+        Passes::ToContainers => "shared or slave",
+        Passes::BothWays => "shared",
+    };
+    let failed = |errno| failure("look at mount of", path, errno);
+    let id = rustix::fs::statx(opened, "", AtFlags::EMPTY_PATH, StatxFlags::MNT_ID)
+        .map_err(failed)?
+        .stx_mnt_id;
+    let table = mounts::mountinfo::read("/proc/self/mountinfo")
+        .map_err(|error| Failure::from_error(Class::Internal, &error))?;
+    let mount = table.iter().find(|mount| u64::from(mount.id) == id);
+    let mount = mount.ok_or_else(|| failed(Errno::NOENT))?;
+    let slave = passes == Passes::ToContainers && mount.master.is_some();
+    if mount.shared.is_some() || slave {
+        return Ok(());
+    }
+    let shown = |text: &[u8]| String::from_utf8_lossy(text).escape_debug().to_string();
+    Err(Failure::invalid(format!(
+        "path {} is mounted on {} but it is not a {wanted} mount",
+        shown(path),
+        shown(&mount.mount_point)
+    )))
 }
 
 /// Makes a directory and those above it, mode 0755 as Docker does. Each is looked up from the one before, so that the
@@ -195,9 +225,14 @@ mod tests {
         std::os::unix::fs::symlink(root.join("secret"), root.join("allowed/out")).unwrap();
         let text = format!("host-paths = [{:?}]", root.join("allowed"));
         let policy = policy(&root, &text);
-        assert!(open_path(&policy, bytes(&root.join("allowed/dir")), false, false).is_ok());
+        assert!(
+            open_path(&policy, bytes(&root.join("allowed/dir")), false, false, Passes::Anything)
+                .is_ok()
+        );
         for path in ["allowed/out", "allowed/out/new", "secret"] {
-            let failure = open_path(&policy, bytes(&root.join(path)), true, false).unwrap_err();
+            let failure =
+                open_path(&policy, bytes(&root.join(path)), true, false, Passes::Anything)
+                    .unwrap_err();
             assert_eq!(failure.class, Class::Forbidden, "{path}: {failure}");
         }
         assert!(!root.join("secret/new").exists());
@@ -207,10 +242,12 @@ mod tests {
     fn a_missing_source_is_made_or_told_as_docker_tells_it() {
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path().join("a/b");
-        let failure = open_path(&Policy::default(), bytes(&path), false, false).unwrap_err();
+        let failure = open_path(&Policy::default(), bytes(&path), false, false, Passes::Anything)
+            .unwrap_err();
         let expected = format!("bind source path does not exist: {}", path.display());
         assert_eq!(failure, Failure::invalid(expected));
-        let (reply, fds) = open_path(&Policy::default(), bytes(&path), true, false).unwrap();
+        let (reply, fds) =
+            open_path(&Policy::default(), bytes(&path), true, false, Passes::Anything).unwrap();
         assert_eq!(reply, Reply::Opened { file: Fd(0), directory: true });
         assert_eq!((fds.len(), path.is_dir()), (1, true));
     }

@@ -180,8 +180,8 @@ fn perform(storage: &Storage, request: Request, mut descriptors: Descriptors) ->
         Request::OpenFile { root, path, limit } => {
             paths::open_file(storage, &root, fds, &path, limit)
         }
-        Request::OpenHostPath { path, create_directory, read_only } => {
-            host::open_path(&storage.policy, &path, create_directory, read_only)
+        Request::OpenHostPath { path, create_directory, read_only, passes } => {
+            host::open_path(&storage.policy, &path, create_directory, read_only, passes)
         }
         Request::HostDevice { path } => host::devices(&storage.policy, &path),
         Request::VolumeOpen { name, copy_up } => storage.volumes.open_with(storage, &name, copy_up),

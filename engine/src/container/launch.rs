@@ -129,12 +129,16 @@ async fn parts(
     for mount in &config.mounts {
         sources.push(match mount.kind {
             MountKind::Tmpfs => None,
-            MountKind::Bind => Some(
-                shared
-                    .workers
-                    .open_host_path(&mount.source, mount.create_source, !mount.writable)
-                    .await?,
-            ),
+            MountKind::Bind => {
+                let passes = match mount.propagation.as_str() {
+                    "shared" | "rshared" => storage::Passes::BothWays,
+                    "slave" | "rslave" => storage::Passes::ToContainers,
+                    _ => storage::Passes::Anything,
+                };
+                let (source, create) = (&mount.source, mount.create_source);
+                let workers = &shared.workers;
+                Some(workers.open_bind_source(source, create, !mount.writable, passes).await?)
+            }
             MountKind::Volume => {
                 let name = VolumeName::parse(&mount.name)
                     .map_err(|error| Failure::invalid(error.to_string()))?;

@@ -48,11 +48,11 @@ pub(super) fn parse_bind(text: &str, volume_driver: &str) -> Result<(Mount, Stri
         return Err(invalid_mode(mode));
     }
     let kind = if source.starts_with('/') { MountKind::Bind } else { MountKind::Volume };
-    check_target(target).map_err(|cause| {
+    let words: Vec<&str> = mode.split(',').collect();
+    check_target(target).and_then(|()| check_words(kind, &words)).map_err(|cause| {
         let cause = format!("invalid mount config for type {:?}: {cause}", kind.word());
         Failure::invalid(format!("invalid volume specification: '{text}': {cause}"))
     })?;
-    let words: Vec<&str> = mode.split(',').collect();
     let mut mount = Mount::new(kind, clean_path(target));
     mount.mode = mode.to_owned();
     mount.writable = !words.contains(&"ro");
@@ -66,6 +66,16 @@ pub(super) fn parse_bind(text: &str, volume_driver: &str) -> Result<(Mount, Stri
         mount.copy_up = !words.contains(&"nocopy");
     }
     Ok((mount, volume_driver.to_owned()))
+}
+
+/// Words of the third part of `-v` that are for the other kind of mount.
+fn check_words(kind: MountKind, words: &[&str]) -> Result<(), String> {
+    let field = match kind {
+        MountKind::Bind if words.contains(&"nocopy") => "VolumeOptions",
+        MountKind::Volume if words.iter().any(|word| PROPAGATIONS.contains(word)) => "BindOptions",
+        _ => return Ok(()),
+    };
+    Err(format!("field {field} must not be specified"))
 }
 
 fn check_target(target: &str) -> Result<(), String> {

@@ -38,12 +38,6 @@ impl Engine {
         if body.cmd.is_empty() {
             return Err(Failure::invalid("No exec command specified"));
         }
-        if !body.working_dir.is_empty() && !body.working_dir.starts_with('/') {
-            return Err(Failure::invalid(format!(
-                "Cwd must be an absolute path: {}",
-                body.working_dir
-            )));
-        }
         if let Some(variable) =
             body.env.iter().find(|variable| variable.is_empty() || variable.starts_with('='))
         {

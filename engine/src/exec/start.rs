@@ -135,6 +135,9 @@ async fn launch(
     size: Option<[u32; 2]>,
 ) -> Result<(Channel, i32), Failure> {
     let body = &exec.body;
+    if !body.working_dir.is_empty() && !body.working_dir.starts_with('/') {
+        return Err(wording::relative_directory());
+    }
     let process = process::process(shared, config, body, exec.user.clone(), size)?;
     let (channel, theirs) = calls::shim_channel()?;
     let mut fds = vec![theirs];

@@ -98,7 +98,11 @@ impl Engine {
             // Without the tag that would have been taken, which is the text for other verbs.
             self.images().resolve(name).map_err(|error| match Failure::from(error) {
                 failure if failure.class == Class::NotFound => {
-                    Failure::not_found(format!("No such image: {name}"))
+                    let has_tag = name.rsplit('/').next().is_some_and(|last| last.contains(':'));
+                    Failure::not_found(match has_tag {
+                        true => "reference does not exist".to_owned(),
+                        false => format!("No such image: {name}"),
+                    })
                 }
                 failure => failure,
             })?;

@@ -152,6 +152,8 @@ pub enum Request {
         create_directory: bool,
         /// Whether the container gets it read-only; the policy may allow only that.
         read_only: bool,
+        /// What the mount that it lies on must pass on.
+        passes: Passes,
     },
     /// What device node lies at a path of the host; a directory answers all device nodes below it. The policy says
     /// which may be asked for.
@@ -183,6 +185,17 @@ pub enum Request {
         /// The volume.
         name: VolumeName,
     },
+}
+
+/// What a mount passes on, for a bind mount whose propagation needs it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Passes {
+    /// Nothing is needed.
+    Anything,
+    /// What is mounted on the host appears in the container: it is shared or a slave.
+    ToContainers,
+    /// And the other way round: it is shared.
+    BothWays,
 }
 
 /// One line of `docker diff`.

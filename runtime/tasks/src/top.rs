@@ -85,7 +85,8 @@ fn run(arguments: &[String]) -> Result<String, Failure> {
         stderr.take(4096).read_to_string(&mut text).ok();
     }
     let reason = text.lines().next().unwrap_or("it failed");
-    Err(Failure::invalid(format!("run ps: {}", reason.trim_start_matches("error: "))))
+    // In the words of dockerd, which passes on what ps says.
+    Err(Failure::invalid(format!("ps: {reason}")))
 }
 
 fn read_output(child: &mut Child) -> Result<String, Failure> {
@@ -126,7 +127,7 @@ fn select(output: &str, pids: &[i32]) -> Result<String, Failure> {
     let column = title
         .split_ascii_whitespace()
         .position(|name| name == "PID")
-        .ok_or_else(|| Failure::invalid("couldn't find PID field in ps output"))?;
+        .ok_or_else(|| Failure::invalid("Couldn't find PID field in ps output"))?;
     let mut selected = format!("{title}\n");
     let mut chosen = false;
     for line in lines.filter(|line| !line.trim().is_empty()) {
