@@ -66,6 +66,7 @@ fn cofferd(role: &str, settings: &Settings) -> Result<Program, Box<dyn Error>> {
         format!("--exec-root={}", settings.exec_root.display()),
         format!("--policy={}", settings.policy.display()),
         format!("--ids={uid}:{gid}"),
+        format!("--bridge={}", settings.bridge),
     ];
     Ok(Program { file, name: "cofferd".into(), arguments })
 }
