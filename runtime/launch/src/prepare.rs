@@ -161,7 +161,7 @@ impl Launch {
             env: &pointers(&plan.process.env),
             waits_for_go: spawn.waits_for_go(),
             joined_outside: spawn.intermediate,
-            becomes_root: self.becomes_root(),
+            becomes_root: plan.namespaces.separate(Namespaces::USER),
             gate: self.extras.borrow_gate(),
             outlives: self.extras.outlives,
             preserved: &self.extras.borrow_preserved(),
@@ -184,16 +184,6 @@ impl Launch {
             hooks: &|pid| hooks::call_outside(&plan.hooks, state, pid),
         };
         spawn::wait_until_ready(spawn, process, channel, &outside, &explain)
-    }
-
-    /// Whether the process becomes root of a user namespace: not if that has no root.
-    fn becomes_root(&self) -> bool {
-        let namespaces = &self.plan.namespaces;
-        let has_root = |maps: &[IdMap]| maps.iter().any(|map| map.inside == 0);
-        match namespaces.new.contains(Namespaces::USER) {
-            true => has_root(&namespaces.uids) && has_root(&namespaces.gids),
-            false => namespaces.joined.contains(Namespaces::USER),
-        }
     }
 
     /// What is done for the process as soon as it has a number.

@@ -72,7 +72,7 @@ fn set_up(job: &Job<'_>) -> Step<()> {
         time::enter(job)?;
     }
     if job.becomes_root {
-        become_root()?;
+        become_root(job)?;
     }
     ::sys::process::set_dumpable(false).at(StepKind::Session, 0)?;
     if !job.joined_outside {
@@ -101,9 +101,19 @@ fn set_up(job: &Job<'_>) -> Step<()> {
     ready(job, terminal.as_ref().map(AsFd::as_fd))
 }
 
-fn become_root() -> Step<()> {
-    ::sys::ids::set_gid(0).at(StepKind::BecomeRoot, 0)?;
-    ::sys::ids::set_uid(0).at(StepKind::BecomeRoot, 0)
+/// Becomes root of its user namespace, or if that has none, who the program will be: only an id that has a place there
+/// can own what is made.
+fn become_root(job: &Job<'_>) -> Step<()> {
+    match ::sys::ids::set_gid(0) {
+        Err(error) if error.errno() == Errno::INVAL => ::sys::ids::set_gid(job.process.gid),
+        other => other,
+    }
+    .at(StepKind::BecomeRoot, 0)?;
+    match ::sys::ids::set_uid(0) {
+        Err(error) if error.errno() == Errno::INVAL => ::sys::ids::set_uid(job.process.uid),
+        other => other,
+    }
+    .at(StepKind::BecomeRoot, 1)
 }
 
 /// Moves itself, the only thread, into each hierarchy. The right to do so is that of who opened the file.

@@ -52,7 +52,12 @@ pub(super) fn attach_typed(
     let made = match (make(plan, attributes), &plan.fallback) {
         // Nothing has happened yet.
         (Err(Errno::PERM), Some(host)) => {
-            return layout::attach_host(layout, host, target).at(StepKind::MountAttach, index);
+            let attached = match layout::attach_host(layout, host, target) {
+                // The host has no such file system either.
+                Err(Errno::NOENT) => Err(Errno::PERM),
+                other => other,
+            };
+            return attached.at(StepKind::MountMake, index);
         }
         (made, _) => made.at(StepKind::MountMake, index)?,
     };
