@@ -1,7 +1,7 @@
 //! Conditions on arguments, as instructions.
 //!
-//! BPF compares 32 bits. A 64-bit argument is compared by its upper half and then, where that is equal, its lower half;
-//! all architectures here are little-endian, so that the lower half comes first in `struct seccomp_data`.
+//! BPF compares 32 bits. A 64-bit argument is compared by its upper half and then, where that is equal, its lower half.
+//! Which of the two comes first in `struct seccomp_data` is a matter of the architecture's byte order.
 
 use crate::action::{Condition, Operator};
 use crate::arch::Arch;
@@ -17,6 +17,8 @@ pub(crate) struct Test {
     condition: Condition,
     /// Only the lower 32 bits, of the argument and of the values, are compared.
     narrow: bool,
+    /// The upper half comes first.
+    upper_first: bool,
 }
 
 /// Where a comparison goes next.
@@ -38,23 +40,26 @@ struct Step {
 
 impl Test {
     pub(crate) fn new(arch: Arch, name: &str, condition: Condition) -> Self {
-        Self { condition, narrow: syscalls::is_narrow(arch, name, condition.index) }
+        let narrow = syscalls::is_narrow(arch, name, condition.index);
+        Self { condition, narrow, upper_first: arch.is_big_endian() }
     }
 
     /// The first argument of a multiplexing call is `value`.
-    pub(crate) fn selector(value: u64) -> Self {
+    pub(crate) fn selector(arch: Arch, value: u64) -> Self {
         let condition = Condition { index: 0, operator: Operator::Equal, value, value_two: 0 };
-        Self { condition, narrow: true }
+        Self { condition, narrow: true, upper_first: arch.is_big_endian() }
     }
 
     fn steps(&self) -> Vec<Step> {
         let Condition { index, operator, value, value_two } = self.condition;
-        let low_offset = ARGUMENTS_OFFSET + 8 * u32::from(index);
+        let offset = ARGUMENTS_OFFSET + 8 * u32::from(index);
+        let (low_offset, high_offset) =
+            if self.upper_first { (offset + 4, offset) } else { (offset, offset + 4) };
         let (value_low, value_high) = (value as u32, (value >> 32) as u32);
         let (two_low, two_high) = (value_two as u32, (value_two >> 32) as u32);
         let mut steps = Vec::with_capacity(7);
         if !self.narrow {
-            steps.push(Step::plain(Instruction::load(low_offset + 4)));
+            steps.push(Step::plain(Instruction::load(high_offset)));
             high_half(&mut steps, operator, value_high, two_high);
         }
         steps.push(Step::plain(Instruction::load(low_offset)));

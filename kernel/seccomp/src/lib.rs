@@ -33,6 +33,7 @@ pub mod profile;
 pub mod program;
 mod read;
 pub mod syscalls;
+mod table;
 mod tree;
 
 pub use action::{Action, Condition, Operator};

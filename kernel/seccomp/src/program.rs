@@ -3,7 +3,7 @@
 //! ```text
 //! load architecture
 //! host's own?      ──▶ load number, search tree over all numbers, each leaf returns
-//! its 32-bit one?  ──▶ the same
+//! a companion's?   ──▶ the same
 //! else             ──▶ end the thread
 //! ```
 //!
@@ -29,7 +29,7 @@ use crate::tree::{self, Leaf};
 use std::collections::BTreeMap;
 
 /// The version of the compiler, a part of [`Filter::key`]. It grows with every change of what is emitted.
-pub const VERSION: u32 = 1;
+pub const VERSION: u32 = 2;
 
 /// The most instructions that the kernel takes in one filter (`BPF_MAXINSNS`, linux/bpf_common.h).
 pub const MAX_INSTRUCTIONS: usize = 4096;
@@ -169,12 +169,9 @@ impl Filter {
 
     /// The audit architectures that get a section, the host's own first.
     fn sections(&self, host: Arch) -> Vec<Arch> {
-        let companion = match host {
-            Arch::X86_64 => Some(Arch::X86),
-            Arch::Aarch64 => Some(Arch::Arm),
-            _ => None,
-        };
-        std::iter::once(host).chain(companion.filter(|arch| self.lists(*arch))).collect()
+        // x32 is a part of the section of x86-64.
+        let own = |arch: &Arch| *arch != Arch::X32 && self.lists(*arch);
+        std::iter::once(host).chain(host.companions().iter().copied().filter(own)).collect()
     }
 
     fn flag_bits(&self) -> u32 {
@@ -273,7 +270,10 @@ impl Filter {
                 if let Some((number, value)) = syscalls::multiplexed(arch, name)
                     && !(conditional && rule.action.permits())
                 {
-                    calls.entry(number).or_default().add(vec![Test::selector(value)], rule.action);
+                    calls
+                        .entry(number)
+                        .or_default()
+                        .add(vec![Test::selector(arch, value)], rule.action);
                 }
             }
         }

@@ -1,16 +1,14 @@
-//! System call names and numbers, from `data/syscalls.txt`.
+//! System call names and numbers.
 
-use crate::arch::{Arch, X32_BIT};
-use std::sync::OnceLock;
-
-const TABLE: &str = include_str!("../data/syscalls.txt");
+use crate::arch::Arch;
+use crate::table::{CALLS, NONE};
 
 /// Arm's private calls (`set_tls` and others) begin here, far above the table that all architectures share.
 pub const ARM_PRIVATE: u32 = 0x000f_0000;
 
-/// The i386 calls that are also reached through `socketcall` and `ipc`, with the number that the first argument then
-/// has (linux/net.h, linux/ipc.h). Nearly all 32-bit programs open sockets this way, so that a rule on `socket` alone
-/// would miss them.
+/// The calls that old architectures (x86, PowerPC, IBM Z, 32-bit MIPS) also reach through `socketcall` and `ipc`, with the
+/// number that the first argument then has (linux/net.h, linux/ipc.h). Nearly all 32-bit programs open sockets this way,
+/// so that a rule on `socket` alone would miss them.
 const MULTIPLEXED: [(&str, &str, u64); 32] = [
     ("socket", "socketcall", 1),
     ("bind", "socketcall", 2),
@@ -61,53 +59,29 @@ const NARROW: [(&str, &[u8]); 10] = [
     ("socketpair", &[0, 1, 2]),
 ];
 
-struct Row {
-    name: &'static str,
-    /// x86-64, i386, x32, aarch64, arm; the order of the columns.
-    numbers: [Option<u32>; 5],
-}
-
-fn rows() -> &'static [Row] {
-    static ROWS: OnceLock<Vec<Row>> = OnceLock::new();
-    ROWS.get_or_init(|| {
-        TABLE.lines().filter(|line| !line.starts_with('#')).filter_map(row).collect()
-    })
-}
-
-fn row(line: &'static str) -> Option<Row> {
-    let mut words = line.split(' ');
-    let name = words.next()?;
-    let mut numbers = [None; 5];
-    for number in &mut numbers {
-        *number = words.next()?.parse().ok();
-    }
-    Some(Row { name, numbers })
-}
-
-/// The number of the call `name`, with bit 30 for x32. `None`: the architecture has no such call, or nobody has.
+/// The number of the call `name`, with what the kernel adds (bit 30 for x32). `None`: the architecture has no such call,
+/// or nobody has.
 pub fn number(arch: Arch, name: &str) -> Option<u32> {
-    let rows = rows();
-    let row = &rows[rows.binary_search_by(|row| row.name.cmp(name)).ok()?];
-    match arch {
-        Arch::X86_64 => row.numbers[0],
-        Arch::X86 => row.numbers[1],
-        Arch::X32 => row.numbers[2].map(|number| number | X32_BIT),
-        Arch::Aarch64 => row.numbers[3],
-        Arch::Arm => row.numbers[4],
-        Arch::Foreign(_) => None,
-    }
+    let (column, base) = arch.column()?;
+    let row = CALLS.binary_search_by(|(other, _)| (*other).cmp(name)).ok()?;
+    with_base(CALLS[row].1[column as usize], base)
+}
+
+fn with_base(number: i32, base: u32) -> Option<u32> {
+    (number != NONE).then(|| number.cast_unsigned() + base)
 }
 
 /// All calls that `arch` has: name and number, by name.
 pub fn all(arch: Arch) -> impl Iterator<Item = (&'static str, u32)> {
-    rows().iter().filter_map(move |row| Some((row.name, number(arch, row.name)?)))
+    let place = arch.column();
+    CALLS.iter().filter_map(move |(name, numbers)| {
+        let (column, base) = place?;
+        Some((*name, with_base(numbers[column as usize], base)?))
+    })
 }
 
-/// How 32-bit x86 also reaches the call `name`: the multiplexing call's number, and what its first argument is.
+/// How old architectures also reach the call `name`: the multiplexing call's number, and what its first argument is.
 pub(crate) fn multiplexed(arch: Arch, name: &str) -> Option<(u32, u64)> {
-    if arch != Arch::X86 {
-        return None;
-    }
     let (_, through, value) = MULTIPLEXED.iter().find(|(call, _, _)| *call == name)?;
     Some((number(arch, through)?, *value))
 }
@@ -122,11 +96,15 @@ mod tests {
     use super::*;
 
     #[test]
-    fn table_is_sorted_and_complete() {
-        let lines = TABLE.lines().filter(|line| !line.starts_with('#')).count();
-        assert_eq!(rows().len(), lines);
-        assert!(rows().windows(2).all(|pair| pair[0].name < pair[1].name));
-        assert!(rows().iter().all(|row| row.numbers.iter().any(Option::is_some)));
+    fn table_is_sorted_and_numbers_are_unique() {
+        assert!(CALLS.windows(2).all(|pair| pair[0].0 < pair[1].0));
+        assert!(CALLS.iter().all(|(_, numbers)| numbers.iter().any(|number| *number != NONE)));
+        for arch in Arch::all() {
+            let mut numbers: Vec<u32> = all(arch).map(|(_, number)| number).collect();
+            assert!(numbers.len() > 300, "{arch:?}");
+            numbers.sort_unstable();
+            assert!(numbers.windows(2).all(|pair| pair[0] != pair[1]), "{arch:?}");
+        }
     }
 
     #[test]
@@ -135,11 +113,20 @@ mod tests {
             (Arch::X86_64, "openat2", Some(437)),
             (Arch::X86_64, "socketcall", None),
             (Arch::X86, "socketcall", Some(102)),
-            (Arch::X32, "execve", Some(520 | X32_BIT)),
+            (Arch::X32, "execve", Some(520 | crate::arch::X32_BIT)),
             (Arch::Aarch64, "clone3", Some(435)),
             (Arch::Aarch64, "open", None),
             (Arch::Arm, "set_tls", Some(ARM_PRIVATE + 5)),
             (Arch::X86_64, "no_such_call", None),
+            (Arch::Riscv64, "openat", Some(56)),
+            (Arch::Riscv64, "riscv_hwprobe", Some(258)),
+            (Arch::S390x, "socketcall", Some(102)),
+            (Arch::Ppc64le, "clone3", Some(435)),
+            (Arch::Mips, "write", Some(4004)),
+            (Arch::Mips64, "write", Some(5001)),
+            (Arch::Mipsel64n32, "write", Some(6001)),
+            (Arch::Loongarch64, "fstat", Some(80)),
+            (Arch::Foreign("SCMP_ARCH_SH"), "write", None),
         ];
         for (arch, name, expected) in known {
             assert_eq!(number(arch, name), expected, "{name} on {}", arch.name());
@@ -159,8 +146,13 @@ mod tests {
     #[test]
     fn every_multiplexed_call_names_a_call_that_exists() {
         for (name, through, _) in MULTIPLEXED {
-            assert!(rows().iter().any(|row| row.name == name), "{name}");
-            assert!(number(Arch::X86, through).is_some(), "{through}");
+            assert!(CALLS.iter().any(|(other, _)| *other == name), "{name}");
+            for arch in [Arch::X86, Arch::Ppc, Arch::Ppc64le, Arch::S390x, Arch::S390, Arch::Mips] {
+                assert!(number(arch, through).is_some(), "{through} on {arch:?}");
+            }
+            for arch in [Arch::X86_64, Arch::Arm, Arch::Aarch64, Arch::Riscv64, Arch::Mips64] {
+                assert_eq!(multiplexed(arch, name), None);
+            }
         }
     }
 }

@@ -4,7 +4,7 @@
 
 mod machine;
 
-use machine::{Data, Evaluator, edges, run};
+use machine::{Data, Evaluator, edges, edges_of, run};
 use proptest::prelude::*;
 use seccomp::{Action, Arch, Condition, Filter, Flag, Operator, Profile, Rule};
 
@@ -30,8 +30,21 @@ const DEFAULT_CAPABILITIES: [&str; 14] = [
 const MORE_CAPABILITIES: [&str; 4] =
     ["CAP_SYS_ADMIN", "CAP_SYSLOG", "CAP_SYS_PTRACE", "CAP_PERFMON"];
 
-fn numbers() -> Vec<u32> {
-    let mut numbers: Vec<u32> = (0..=600).flat_map(|number| [number, number | 1 << 30]).collect();
+/// Hosts: architectures of which kernels are built.
+fn hosts() -> impl Iterator<Item = Arch> {
+    Arch::all().filter(|arch| {
+        !matches!(arch, Arch::X32 | Arch::Mips64n32 | Arch::Mipsel64n32 | Arch::S390)
+    })
+}
+
+/// All numbers that an architecture has, all between them and some above, and those at which bits change.
+fn numbers(arch: Arch) -> Vec<u32> {
+    let known: Vec<u32> = seccomp::syscalls::all(arch)
+        .map(|(_, number)| number)
+        .filter(|one| *one < 0xf_0000 || *one >= 1 << 30)
+        .collect();
+    let (first, last) = (*known.iter().min().unwrap(), *known.iter().max().unwrap());
+    let mut numbers: Vec<u32> = (first.saturating_sub(20)..last + 60).collect();
     numbers.extend(0x000e_ffff..=0x000f_0010);
     for edge in [0x4000_0000_u32, 0x8000_0000, 0xc000_0000, 0] {
         numbers.extend([edge.wrapping_sub(1), edge, edge.wrapping_add(1)]);
@@ -39,39 +52,108 @@ fn numbers() -> Vec<u32> {
     numbers
 }
 
+/// Arguments for a call: every combination of the values around which each rule on it decides.
+fn arguments(arch: Arch, number: u32, rules: &[&[Condition]]) -> Vec<[u64; 6]> {
+    let mut all = vec![[0; 6], [u64::MAX; 6], [1, 2, 3, 4, 5, 6]];
+    // The multiplexing calls choose by their first.
+    if ["socketcall", "ipc"]
+        .iter()
+        .any(|name| seccomp::syscalls::number(arch, name) == Some(number))
+    {
+        all.extend((0..26).map(|first| [first, 0, 0, 0, 0, 0]));
+        all.extend((0..26).map(|first| [first | 1 << 40, 0, 0, 0, 0, 0]));
+    }
+    for conditions in rules {
+        let mut these = vec![[0; 6]];
+        for condition in *conditions {
+            let edges = edges_of(condition);
+            let with = |args: &[u64; 6], edge: u64| {
+                let mut args = *args;
+                args[usize::from(condition.index)] = edge;
+                args
+            };
+            these =
+                these.iter().flat_map(|args| edges.iter().map(|edge| with(args, *edge))).collect();
+            these.truncate(4000);
+        }
+        all.extend(these);
+    }
+    all
+}
+
+/// For every number of every interface of the host, and of an interface that is none of its.
 fn compare_everywhere(filter: &Filter, host: Arch) {
     let program = filter.compile(host).unwrap();
     let evaluator = Evaluator::new(filter, host);
-    let edges = edges(filter);
-    for audit in AUDITS {
-        for number in numbers() {
-            for argument in 0..3 {
-                for edge in &edges {
-                    let mut data = Data { number, audit, args: [0; 6] };
-                    data.args[argument] = *edge;
-                    let (got, want) = (run(&program, &data), evaluator.action(&data));
-                    assert_eq!(got, want.code(), "{data:x?} must be {want:?}");
-                }
+    let mut compared = 0;
+    let companions = host.companions().iter().copied();
+    for arch in std::iter::once(host).chain(companions) {
+        for number in numbers(arch) {
+            for args in arguments(arch, number, &evaluator.conditions(arch, number)) {
+                let data = Data { number, audit: arch.audit().unwrap(), args };
+                let (got, want) = (run(&program, &data), evaluator.action(&data));
+                assert_eq!(got, want.code(), "{data:x?} on {host:?} must be {want:?}");
+                compared += 1;
             }
+        }
+    }
+    assert!(compared > 1_000);
+    let stranger = if host == Arch::Arm { Arch::X86_64 } else { Arch::Arm };
+    if !stranger.runs_on(host) {
+        let data = Data { number: 1, audit: stranger.audit().unwrap(), args: [0; 6] };
+        assert_eq!(run(&program, &data), Action::KillThread.code());
+    }
+}
+
+#[test]
+fn default_profile_answers_as_its_rules_say_for_every_call_of_every_architecture() {
+    for host in hosts() {
+        for (capabilities, kernel) in
+            [(&DEFAULT_CAPABILITIES[..], (6, 1)), (&MORE_CAPABILITIES[..], (4, 4))]
+        {
+            let filter = Profile::docker_default().resolve(host, capabilities, kernel).unwrap();
+            compare_everywhere(&filter, host);
+            // With every companion, whatever the profile lists, and with none.
+            let architectures = host.companions().to_vec();
+            compare_everywhere(&Filter { architectures, ..filter.clone() }, host);
+            compare_everywhere(&Filter { architectures: Vec::new(), ..filter }, host);
         }
     }
 }
 
 #[test]
-fn default_profile_answers_as_its_rules_say_for_every_call_of_x86_64() {
-    for (capabilities, kernel) in
-        [(&DEFAULT_CAPABILITIES[..], (6, 1)), (&MORE_CAPABILITIES[..], (4, 4))]
-    {
-        let filter = Profile::docker_default().resolve(Arch::X86_64, capabilities, kernel).unwrap();
-        compare_everywhere(&filter, Arch::X86_64);
+fn a_filter_with_every_operator_on_every_argument_answers_as_its_rules_say() {
+    use Operator::{Equal, Greater, GreaterOrEqual, Less, LessOrEqual, MaskedEqual, NotEqual};
+    let values = [0, 1, 7, 0xffff_fffe, 0xffff_ffff, 1 << 32, (9 << 32) | 5, 1 << 63, u64::MAX];
+    for host in hosts() {
+        // One call for each operator and argument, so that each is decided by itself.
+        let mut names = seccomp::syscalls::all(host).map(|(name, _)| name.to_owned());
+        let mut rules = Vec::new();
+        for operator in [NotEqual, Less, LessOrEqual, Equal, GreaterOrEqual, Greater, MaskedEqual] {
+            for index in 0..6 {
+                for (at, value) in values.into_iter().enumerate() {
+                    let Some(name) = names.next() else { continue };
+                    let value_two = values[(at + 3) % values.len()];
+                    rules.push(Rule {
+                        names: vec![name],
+                        action: Action::Errno(9),
+                        conditions: vec![Condition { index, operator, value, value_two }],
+                    });
+                }
+            }
+        }
+        for rules in rules.chunks(60) {
+            let filter = Filter {
+                default_action: Action::Allow,
+                architectures: host.companions().to_vec(),
+                flags: Vec::new(),
+                rules: rules.to_vec(),
+                listener_path: None,
+                listener_metadata: None,
+            };
+            compare_everywhere(&filter, host);
+        }
     }
-}
-
-#[test]
-fn default_profile_answers_as_its_rules_say_for_every_call_of_aarch64() {
-    let filter =
-        Profile::docker_default().resolve(Arch::Aarch64, &DEFAULT_CAPABILITIES, (6, 1)).unwrap();
-    compare_everywhere(&filter, Arch::Aarch64);
 }
 
 #[test]
@@ -188,8 +270,18 @@ const NAMES: [&str; 14] = [
     "no_such_call",
 ];
 
+/// Names that are special in some way, and any others.
+fn any_name() -> impl Strategy<Value = &'static str> {
+    let all: Vec<&str> =
+        Arch::all().flat_map(|arch| seccomp::syscalls::all(arch).map(|(name, _)| name)).collect();
+    prop_oneof![
+        3 => proptest::sample::select(NAMES.to_vec()),
+        1 => proptest::sample::select(all),
+    ]
+}
+
 fn any_rule() -> impl Strategy<Value = Rule> {
-    let names = proptest::collection::vec(proptest::sample::select(NAMES.to_vec()), 1..4);
+    let names = proptest::collection::vec(any_name(), 1..4);
     (names, any_action(), proptest::collection::vec(any_condition(), 0..4)).prop_map(
         |(names, action, conditions)| Rule {
             names: names.into_iter().map(str::to_owned).collect(),
@@ -200,10 +292,11 @@ fn any_rule() -> impl Strategy<Value = Rule> {
 }
 
 fn any_filter() -> impl Strategy<Value = Filter> {
-    let arches = vec![Arch::X86_64, Arch::X86, Arch::X32, Arch::Aarch64, Arch::Arm];
+    let arches: Vec<Arch> = Arch::all().collect();
+    let count = arches.len();
     (
         any_action(),
-        proptest::sample::subsequence(arches, 0..=5),
+        proptest::sample::subsequence(arches, 0..=count),
         proptest::collection::vec(any_rule(), 0..12),
     )
         .prop_map(|(default_action, architectures, rules)| Filter {
@@ -222,7 +315,7 @@ proptest! {
     #[test]
     fn any_filter_answers_as_its_rules_say(
         filter in any_filter(),
-        host in proptest::sample::select(vec![Arch::X86_64, Arch::Aarch64, Arch::X86, Arch::Arm]),
+        host in proptest::sample::select(hosts().collect::<Vec<_>>()),
         args in proptest::collection::vec(any::<prop::sample::Index>(), 6),
         random in any::<[u64; 6]>(),
     ) {
@@ -230,11 +323,16 @@ proptest! {
         let evaluator = Evaluator::new(&filter, host);
         let edges = edges(&filter);
         let edge_args: [u64; 6] = std::array::from_fn(|at| *args[at].get(&edges));
-        for arch in [Arch::X86_64, Arch::X86, Arch::X32, Arch::Aarch64, Arch::Arm] {
-            for name in NAMES {
+        let named = filter.rules.iter().flat_map(|rule| rule.names.iter().map(String::as_str));
+        let names: Vec<&str> = NAMES.into_iter().chain(named).collect();
+        for arch in std::iter::once(host).chain(host.companions().iter().copied()) {
+            for name in &names {
                 let Some(number) = seccomp::syscalls::number(arch, name) else { continue };
                 for number in [number.wrapping_sub(1), number, number + 1, u32::MAX] {
-                    for args in [edge_args, random, [0; 6], [1; 6], [u64::MAX; 6]] {
+                    let around = arguments(arch, number, &evaluator.conditions(arch, number));
+                    let step = around.len().div_ceil(40);
+                    let around = around.into_iter().step_by(step);
+                    for args in [edge_args, random].into_iter().chain(around) {
                         let data = Data { number, audit: arch.audit().unwrap(), args };
                         prop_assert_eq!(run(&program, &data), evaluator.action(&data).code(), "{:x?}", data);
                     }

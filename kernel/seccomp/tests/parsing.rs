@@ -74,7 +74,7 @@ fn the_format_of_the_runtime_specification_is_read() {
         "syscalls": [{"names": ["mknod"], "action": "SCMP_ACT_NOTIFY"}]}"#;
     let filter = Profile::parse(json).unwrap().resolve::<&str>(Arch::X86_64, &[], (6, 1)).unwrap();
     assert_eq!(filter.default_action, Action::Errno(13));
-    assert_eq!(filter.architectures, [Arch::X86_64, Arch::Foreign("SCMP_ARCH_S390X")]);
+    assert_eq!(filter.architectures, [Arch::X86_64, Arch::S390x]);
     assert_eq!(filter.listener_path.as_deref(), Some("/run/agent.sock"));
     assert!(filter.notifies());
     let program = filter.compile(Arch::X86_64).unwrap();

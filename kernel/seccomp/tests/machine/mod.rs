@@ -1,5 +1,6 @@
 //! What the tests compare: a machine that runs classic BPF, and an evaluator that reads a filter rule by rule.
 
+#![allow(dead_code, reason = "each test uses a part")]
 #![expect(
     clippy::panic,
     reason = "the machine stops where the kernel would have refused the program"
@@ -18,6 +19,9 @@ pub(crate) struct Data {
     pub(crate) args: [u64; 6],
 }
 
+/// `__AUDIT_ARCH_LE` of linux/audit.h: in a kernel without it the upper half of a 64-bit number comes first.
+const LITTLE_ENDIAN: u32 = 0x4000_0000;
+
 impl Data {
     fn word(&self, offset: u32) -> u32 {
         match offset {
@@ -25,7 +29,9 @@ impl Data {
             4 => self.audit,
             16..64 if offset.is_multiple_of(4) => {
                 let argument = self.args[(offset as usize - 16) / 8];
-                if offset.is_multiple_of(8) { argument as u32 } else { (argument >> 32) as u32 }
+                let first = offset.is_multiple_of(8);
+                let lower = first == (self.audit & LITTLE_ENDIAN != 0);
+                if lower { argument as u32 } else { (argument >> 32) as u32 }
             }
             _ => panic!("load at {offset}"),
         }
@@ -52,7 +58,8 @@ pub(crate) fn run(program: &Program, data: &Data) -> u32 {
     }
 }
 
-/// The calls that 32-bit x86 also has behind `socketcall` and `ipc`.
+/// The calls that old architectures also have behind `socketcall` and `ipc`, whose numbers are the same on all of them
+/// but for where those of MIPS begin.
 const MULTIPLEXED: [(&[&str], u32); 2] = [
     (
         &[
@@ -109,15 +116,15 @@ pub(crate) struct Evaluator<'a> {
 impl<'a> Evaluator<'a> {
     pub(crate) fn new(filter: &'a Filter, host: Arch) -> Self {
         let (mut named, mut highest) = (HashMap::<_, Vec<_>>::new(), HashMap::new());
-        for arch in [Arch::X86_64, Arch::X86, Arch::X32, Arch::Aarch64, Arch::Arm] {
+        for arch in std::iter::once(host).chain(host.companions().iter().copied()) {
             let numbers: HashMap<_, _> = syscalls::all(arch).collect();
             for (at, rule) in filter.rules.iter().enumerate() {
                 for name in &rule.names {
                     let through =
                         MULTIPLEXED.iter().find(|(calls, _)| calls.contains(&name.as_str()));
-                    if let (Arch::X86, Some((_, through))) = (arch, through) {
+                    if let (Some(base), Some((_, through))) = (multiplexes(arch), through) {
                         let highest = highest.entry(arch).or_insert(0);
-                        *highest = (*highest).max(*through);
+                        *highest = (*highest).max(through + base);
                     }
                     let Some((name, number)) = numbers.get_key_value(name.as_str()) else {
                         continue;
@@ -134,16 +141,20 @@ impl<'a> Evaluator<'a> {
     }
 
     fn interface(&self, data: &Data) -> Option<Arch> {
-        let arch = match data.audit {
-            0xc000_003e if data.number & X32_BIT != 0 => Arch::X32,
-            0xc000_003e => Arch::X86_64,
-            0x4000_0003 => Arch::X86,
-            0xc000_00b7 => Arch::Aarch64,
-            0x4000_0028 => Arch::Arm,
-            _ => return None,
-        };
+        let mut all = std::iter::once(self.host).chain(self.host.companions().iter().copied());
+        let arch = all.find(|arch| {
+            let x32 = *arch == Arch::X32;
+            let marked = self.host == Arch::X86_64 && data.number & X32_BIT != 0;
+            arch.audit() == Some(data.audit) && (x32 == marked || data.audit != 0xc000_003e)
+        })?;
         let listed = arch == self.host || self.filter.architectures.contains(&arch);
-        (arch.runs_on(self.host) && listed).then_some(arch)
+        listed.then_some(arch)
+    }
+
+    /// The conditions of the rules that name this call.
+    pub(crate) fn conditions(&self, arch: Arch, number: u32) -> Vec<&'a [Condition]> {
+        let rules = self.named.get(&(arch, number)).into_iter().flatten();
+        rules.map(|(at, _)| self.filter.rules[*at].conditions.as_slice()).collect()
     }
 
     pub(crate) fn action(&self, data: &Data) -> Action {
@@ -186,22 +197,23 @@ impl<'a> Evaluator<'a> {
         if twice { conditions.iter().any(met) } else { conditions.iter().all(met) }
     }
 
-    /// `socketcall` and `ipc` of 32-bit x86, for the calls that the tests use.
+    /// `socketcall` and `ipc`, for the calls that the tests use.
     fn multiplexed(&self, arch: Arch, data: &Data, matching: &mut Vec<(usize, bool, bool)>) {
-        let call = match (arch, data.number, data.args[0] as u32) {
-            (Arch::X86, 102, selector @ 1..=20) => MULTIPLEXED[0].0[selector as usize - 1],
-            (Arch::X86, 117, 1) => "semop",
-            (Arch::X86, 117, 2) => "semget",
-            (Arch::X86, 117, 3) => "semctl",
-            (Arch::X86, 117, 4) => "semtimedop",
-            (Arch::X86, 117, 11) => "msgsnd",
-            (Arch::X86, 117, 12) => "msgrcv",
-            (Arch::X86, 117, 13) => "msgget",
-            (Arch::X86, 117, 14) => "msgctl",
-            (Arch::X86, 117, 21) => "shmat",
-            (Arch::X86, 117, 22) => "shmdt",
-            (Arch::X86, 117, 23) => "shmget",
-            (Arch::X86, 117, 24) => "shmctl",
+        let Some(base) = multiplexes(arch) else { return };
+        let call = match (data.number.wrapping_sub(base), data.args[0] as u32) {
+            (102, selector @ 1..=20) => MULTIPLEXED[0].0[selector as usize - 1],
+            (117, 1) => "semop",
+            (117, 2) => "semget",
+            (117, 3) => "semctl",
+            (117, 4) => "semtimedop",
+            (117, 11) => "msgsnd",
+            (117, 12) => "msgrcv",
+            (117, 13) => "msgget",
+            (117, 14) => "msgctl",
+            (117, 21) => "shmat",
+            (117, 22) => "shmdt",
+            (117, 23) => "shmget",
+            (117, 24) => "shmctl",
             _ => return,
         };
         for (at, rule) in self.filter.rules.iter().enumerate() {
@@ -211,6 +223,15 @@ impl<'a> Evaluator<'a> {
                 matching.push((at, false, true));
             }
         }
+    }
+}
+
+/// Whether an architecture has `socketcall` and `ipc`, and where its numbers begin.
+fn multiplexes(arch: Arch) -> Option<u32> {
+    match arch {
+        Arch::X86 | Arch::Ppc | Arch::Ppc64 | Arch::Ppc64le | Arch::S390 | Arch::S390x => Some(0),
+        Arch::Mips | Arch::Mipsel => Some(4000),
+        _ => None,
     }
 }
 
@@ -228,20 +249,27 @@ fn compare(condition: &Condition, argument: u64, narrow: bool) -> bool {
     }
 }
 
+/// Values around those that a condition compares with.
+pub(crate) fn edges_of(condition: &Condition) -> Vec<u64> {
+    let around = |value: u64| {
+        let (less, more) = (value.wrapping_sub(1), value.wrapping_add(1));
+        [value, less, more, value ^ (1 << 32), value ^ (1 << 63), value & 0xffff_ffff]
+    };
+    let mut edges = vec![0, u64::MAX];
+    edges.extend(around(condition.value));
+    if condition.operator == Operator::MaskedEqual {
+        edges.extend(around(condition.value_two));
+        edges.push(condition.value_two | !condition.value);
+    }
+    edges.sort_unstable();
+    edges.dedup();
+    edges
+}
+
 /// Values around those that the conditions of `filter` compare with.
 pub(crate) fn edges(filter: &Filter) -> Vec<u64> {
     let mut edges = vec![0, 1, u64::MAX, 1 << 32, 0xffff_ffff];
-    for condition in filter.rules.iter().flat_map(|rule| &rule.conditions) {
-        for value in [condition.value, condition.value_two] {
-            edges.extend([
-                value,
-                value.wrapping_sub(1),
-                value.wrapping_add(1),
-                value ^ (1 << 32),
-                value ^ (1 << 63),
-            ]);
-        }
-    }
+    edges.extend(filter.rules.iter().flat_map(|rule| &rule.conditions).flat_map(edges_of));
     edges.sort_unstable();
     edges.dedup();
     edges
