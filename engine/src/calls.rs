@@ -6,7 +6,28 @@ use messages::storage::{self, Root};
 use messages::task;
 use messages::{network, shim};
 use spec::{ContainerId, ExecId, Failure, SnapshotKey, VolumeName};
+use std::net::IpAddr;
 use std::os::fd::OwnedFd;
+
+/// All default routes of a sandbox: interface, next hop if there is one, family.
+pub(crate) type DefaultRoutes = Vec<(String, Option<IpAddr>, network::Family)>;
+
+/// What a sandbox shall have.
+#[derive(Debug, Default)]
+pub(crate) struct SandboxSpec {
+    pub(crate) endpoints: Vec<network::Endpoint>,
+    pub(crate) sysctls: Vec<(String, String)>,
+    pub(crate) ports: Vec<network::Wanted>,
+    pub(crate) resolver: bool,
+}
+
+/// A sandbox that was made.
+#[derive(Debug)]
+pub(crate) struct Sandbox {
+    pub(crate) netns: OwnedFd,
+    pub(crate) ports: Vec<network::Published>,
+    pub(crate) resolver: Option<(OwnedFd, OwnedFd)>,
+}
 
 /// An answer of a kind that the question does not have: the worker is of another version, or broken.
 fn odd<T>(what: &str) -> Result<T, Failure> {
@@ -198,24 +219,131 @@ impl Workers {
         self.network.call(network::Request::EnsureBridge(bridge), Vec::new()).await.map(|_| ())
     }
 
-    pub(crate) async fn reconcile_networks(&self, bridges: Vec<String>) -> Result<(), Failure> {
-        self.network.call(network::Request::Reconcile { bridges, ports: vec![], addresses: vec![] }, Vec::new()).await.map(|_| ())
+    pub(crate) async fn remove_bridge(&self, link: String) -> Result<(), Failure> {
+        self.network_done(network::Request::RemoveBridge { link }, Vec::new()).await
     }
 
-    pub(crate) async fn create_sandbox(
+    async fn network_done(
         &self,
-        endpoints: Vec<network::Endpoint>,
-        sysctls: Vec<(String, String)>,
-    ) -> Result<OwnedFd, Failure> {
-        let request = network::Request::CreateSandbox {
-            endpoints,
-            sysctls,
-            ports: vec![],
-            resolver: false,
-        };
+        request: network::Request,
+        fds: Vec<OwnedFd>,
+    ) -> Result<(), Failure> {
+        self.network.call(request, fds).await.map(|_| ())
+    }
+
+    pub(crate) async fn reconcile_networks(
+        &self,
+        bridges: Vec<String>,
+        ports: Vec<network::Published>,
+        addresses: Vec<IpAddr>,
+        complete: bool,
+    ) -> Result<(), Failure> {
+        let request = network::Request::Reconcile { bridges, ports, addresses, complete };
+        self.network_done(request, Vec::new()).await
+    }
+
+    /// The networks that the host has routes to.
+    pub(crate) async fn host_routes(&self) -> Result<Vec<ipam::IpNet>, Failure> {
+        match self.network.call(network::Request::HostRoutes, Vec::new()).await? {
+            (network::Reply::Routes(routes), _) => {
+                let net = |p: &network::Prefix| ipam::IpNet::new(p.address, p.length).ok();
+                Ok(routes.iter().filter_map(net).collect())
+            }
+            _ => odd("list routes"),
+        }
+    }
+
+    /// A new network namespace, published ports, and sockets for a name server if they are wanted.
+    pub(crate) async fn create_sandbox(&self, spec: SandboxSpec) -> Result<Sandbox, Failure> {
+        let SandboxSpec { endpoints, sysctls, ports, resolver } = spec;
+        let request = network::Request::CreateSandbox { endpoints, sysctls, ports, resolver };
         match self.network.call(request, Vec::new()).await? {
-            (network::Reply::Sandbox { netns, .. }, fds) => take(fds, netns),
+            (network::Reply::Sandbox { netns, ports, resolver }, fds) => {
+                let mut fds = transport::Descriptors::new(fds);
+                let netns = fds.take(netns)?;
+                let resolver = match resolver {
+                    Some((udp, tcp)) => Some((fds.take(udp)?, fds.take(tcp)?)),
+                    None => None,
+                };
+                Ok(Sandbox { netns, ports, resolver })
+            }
             _ => odd("create sandbox"),
+        }
+    }
+
+    /// Sockets for a name server in a sandbox that is there already: UDP, and TCP that listens.
+    pub(crate) async fn open_resolver(
+        &self,
+        sandbox: OwnedFd,
+    ) -> Result<(OwnedFd, OwnedFd), Failure> {
+        let request = network::Request::Resolver { sandbox: Fd(0) };
+        match self.network.call(request, vec![sandbox]).await? {
+            (network::Reply::Resolver { udp, tcp }, fds) => {
+                let mut fds = transport::Descriptors::new(fds);
+                Ok((fds.take(udp)?, fds.take(tcp)?))
+            }
+            _ => odd("open resolver"),
+        }
+    }
+
+    pub(crate) async fn connect_sandbox(
+        &self,
+        sandbox: OwnedFd,
+        endpoint: network::Endpoint,
+        gateways: DefaultRoutes,
+        sysctls: Vec<(String, String)>,
+    ) -> Result<(), Failure> {
+        let request = network::Request::Connect { sandbox: Fd(0), endpoint, gateways, sysctls };
+        self.network_done(request, vec![sandbox]).await
+    }
+
+    pub(crate) async fn disconnect_sandbox(
+        &self,
+        sandbox: OwnedFd,
+        interface: String,
+        gateways: DefaultRoutes,
+    ) -> Result<(), Failure> {
+        let request = network::Request::Disconnect { sandbox: Fd(0), interface, gateways };
+        self.network_done(request, vec![sandbox]).await
+    }
+
+    pub(crate) async fn network_statistics(
+        &self,
+        sandbox: OwnedFd,
+    ) -> Result<Vec<network::Counters>, Failure> {
+        let request = network::Request::Statistics { sandbox: Fd(0) };
+        match self.network.call(request, vec![sandbox]).await? {
+            (network::Reply::Statistics(counted), _) => Ok(counted),
+            _ => odd("read network statistics"),
+        }
+    }
+
+    pub(crate) async fn publish(
+        &self,
+        ports: Vec<network::Wanted>,
+    ) -> Result<Vec<network::Published>, Failure> {
+        if ports.is_empty() {
+            return Ok(Vec::new());
+        }
+        match self.network.call(network::Request::Publish { ports }, Vec::new()).await? {
+            (network::Reply::Published(ports), _) => Ok(ports),
+            _ => odd("publish ports"),
+        }
+    }
+
+    pub(crate) async fn release(
+        &self,
+        ports: Vec<network::Published>,
+        addresses: Vec<IpAddr>,
+    ) -> Result<(), Failure> {
+        self.network_done(network::Request::Release { ports, addresses }, Vec::new()).await
+    }
+
+    /// The network namespace of a running container.
+    pub(crate) async fn open_network(&self, id: ContainerId) -> Result<OwnedFd, Failure> {
+        match self.task.call(task::Request::OpenNetwork { id }, Vec::new()).await? {
+            (task::Reply::Network { netns }, fds) => take(fds, netns),
+            _ => odd("open network namespace"),
         }
     }
 

@@ -23,6 +23,18 @@ pub struct Config {
     pub icc: bool,
     /// Whether packets of containers that leave the host get its address.
     pub masquerade: bool,
+    /// Whether the default bridge has IPv6, too.
+    pub ipv6: bool,
+    /// The part of the default bridge's subnet from which containers get addresses.
+    pub fixed_cidr: Option<ipnet::Ipv4Net>,
+    /// The default bridge's IPv6 subnet; a unique local one when not set.
+    pub fixed_cidr_v6: Option<ipnet::Ipv6Net>,
+    /// Where subnets of networks come from; Docker's blocks when empty.
+    pub address_pools: Vec<ipam::AddressPool>,
+    /// The address of the host at which ports are published whose user names none.
+    pub publish_address: IpAddr,
+    /// What `host-gateway` means; the default bridge's own addresses when empty.
+    pub host_gateway: Vec<IpAddr>,
     /// Name servers for containers that ask for none; the host's when empty.
     pub dns: Vec<IpAddr>,
     /// Search domains for containers that ask for none.
@@ -73,6 +85,12 @@ impl Default for Config {
             mtu: None,
             icc: true,
             masquerade: true,
+            ipv6: false,
+            fixed_cidr: None,
+            fixed_cidr_v6: None,
+            address_pools: Vec::new(),
+            publish_address: IpAddr::V4(Ipv4Addr::UNSPECIFIED),
+            host_gateway: Vec::new(),
             dns: Vec::new(),
             dns_search: Vec::new(),
             dns_options: Vec::new(),
@@ -115,6 +133,16 @@ impl Config {
     /// The path that is shown as a volume's; only the storage worker opens it.
     pub fn volume_path(&self, name: &str) -> PathBuf {
         self.data_root.join("volumes").join(name).join("_data")
+    }
+
+    /// Forty bits that are always the same for one engine on one machine, and hardly those of another: for its unique
+    /// local IPv6 addresses (RFC 4193).
+    pub fn global_id(&self) -> [u8; 5] {
+        let machine = std::fs::read_to_string("/etc/machine-id").unwrap_or_default();
+        let host = std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
+        let text = crate::ids::stable(&[&machine, &host, &self.data_root.to_string_lossy(), "ula"]);
+        let digit = |index: usize| u8::from_str_radix(&text[index * 2..index * 2 + 2], 16).unwrap_or(0);
+        std::array::from_fn(digit)
     }
 
     /// The data root.

@@ -4,11 +4,15 @@
 //! 1. intents: a create that was not finished is undone, a removal is finished;
 //! 2. tasks: each container's owner is made, with the process that runs, the exit that happened meanwhile, or neither;
 //! 3. tasks without a container are killed and removed, then snapshots and directories that belong to nobody;
-//! 4. the default bridge, and no other of ours;
+//! 4. the bridges of all networks, and no other of ours; the ports of containers that run, and no other;
 //! 5. containers that their restart policy wants are started.
 
+mod networks;
 mod reconcile;
 mod sweep;
+
+pub(crate) use networks::Forgotten;
+use networks::forget;
 
 use crate::config::Config;
 use crate::container::facts::Facts;
@@ -16,7 +20,8 @@ use crate::container::registry::Registry;
 use crate::container::user::UserCache;
 use crate::event::Bus;
 use crate::image::layers::WorkerLayers;
-use crate::network::DefaultBridge;
+use crate::network::names::Names;
+use crate::network::registry::Networks;
 use crate::workers::Workers;
 use crate::{exec, store};
 use messages::control::Role;
@@ -69,7 +74,10 @@ pub(crate) struct Shared {
     pub(crate) containers: Registry,
     pub(crate) execs: exec::Registry,
     pub(crate) users: UserCache,
-    pub(crate) bridge: DefaultBridge,
+    pub(crate) networks: Networks,
+    pub(crate) names: Names,
+    /// Addresses whose connections are to be forgotten.
+    pub(crate) forgotten: Forgotten,
     pub(crate) pruning: AtomicBool,
 }
 
@@ -89,7 +97,9 @@ impl Engine {
         );
         let engine = Self(Arc::new(Shared {
             facts: Facts::probe(),
-            bridge: DefaultBridge::new(&config)?,
+            networks: Networks::new(&config)?,
+            names: Names::default(),
+            forgotten: Forgotten::default(),
             downloads: crate::image::pull::download::Downloads::new(config.max_downloads),
             unpacks: crate::image::pull::layer::Unpacks::new(),
             events: Bus::new(config.kept_events, kept),
@@ -103,6 +113,7 @@ impl Engine {
             pruning: AtomicBool::new(false),
         }));
         tokio::spawn(keep_events(Arc::clone(&engine.0)));
+        tokio::spawn(forget(Arc::clone(&engine.0)));
         Box::pin(reconcile::reconcile(&engine)).await?;
         Ok(engine)
     }
@@ -126,7 +137,7 @@ impl Engine {
     /// looked for.
     pub async fn peer_replaced(&self, role: Role) {
         let done = match role {
-            Role::Network => self.0.workers.ensure_bridge(self.0.bridge.bridge()).await,
+            Role::Network => networks::tell(&self.0, false).await,
             Role::Task => reconcile::look_again(self).await,
             Role::Storage | Role::Api => Ok(()),
         };

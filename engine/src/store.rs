@@ -6,6 +6,7 @@
 //! intents      ContainerId -> Intent            what was begun and is not finished
 //! volumes      VolumeName  -> VolumeRecord      volumes; the files are the storage worker's
 //! begun        VolumeName -> ()                 volumes that are being made or removed; the next start removes them
+//! networks     id          -> Record            networks that users made
 //! events       number      -> Event             the last events
 //! ```
 //!
@@ -31,6 +32,8 @@ pub const OUTCOMES: Table<ContainerId, Outcome> = Table::new("outcomes");
 pub const INTENTS: Table<ContainerId, Intent> = Table::new("intents");
 /// Volumes.
 pub const VOLUMES: Table<VolumeName, VolumeRecord> = Table::new("volumes");
+/// Networks that users made, by id.
+pub const NETWORKS: Table<str, crate::network::Record> = Table::new("networks");
 /// Volumes whose files may exist without a record, or the record without files.
 pub const BEGUN: Table<VolumeName, ()> = Table::new("begun");
 /// The last events, by number.

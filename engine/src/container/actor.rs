@@ -15,8 +15,10 @@ use super::live::{Busy, Outcome, View};
 use super::registry::Handle;
 use super::restart::{Policy, Restarts};
 use super::state::{State, Step, transition};
+use crate::network::Network;
 use crate::open::Shared;
 use crate::store;
+use api_types::network::EndpointSettings;
 use messages::shim::{Attach, Event};
 use spec::{Class, ContainerId, Failure};
 use std::collections::BTreeMap;
@@ -54,6 +56,10 @@ pub(crate) enum Command {
     Resize { width: u16, height: u16, reply: Reply<()> },
     /// Change its configuration, and the limits of its processes if it runs.
     Configure { change: Change, live: Option<Box<spec::oci::Resources>>, reply: Reply<()> },
+    /// Connect it with a network.
+    Connect { network: Arc<Network>, settings: Box<EndpointSettings>, reply: Reply<()> },
+    /// Disconnect it from a network.
+    Disconnect { network: Arc<Network>, reply: Reply<()> },
     /// Remove it; it must not run.
     Remove { volumes: bool, reply: Reply<()> },
     /// Something was written into its root file system from outside.
@@ -170,6 +176,12 @@ impl Actor {
             }
             Command::Configure { change, live, reply } => {
                 answer(reply, self.configure(change, live).await)
+            }
+            Command::Connect { network, settings, reply } => {
+                answer(reply, self.connect(&network, *settings).await)
+            }
+            Command::Disconnect { network, reply } => {
+                answer(reply, self.disconnect(&network).await)
             }
             Command::Remove { volumes, reply } => answer(reply, self.remove(volumes).await),
             Command::Touched => self.pristine = false,

@@ -171,6 +171,21 @@ impl ContainerConfig {
         }
     }
 
+    /// The names of the networks that it is plugged into at its start, the one that its mode names first.
+    pub fn networks(&self) -> Vec<&str> {
+        if self.network_mode() != Mode::Own {
+            return Vec::new();
+        }
+        let main = self.network_name().unwrap_or_default();
+        let mut all: Vec<&str> = self.endpoints.keys().map(String::as_str).collect();
+        // Taken out of the one that its mode names, but not out of others, it stays out.
+        if all.is_empty() || all.contains(&main) {
+            all.retain(|name| *name != main);
+            all.insert(0, main);
+        }
+        all
+    }
+
     /// The containers whose namespaces it joins.
     pub fn joins(&self) -> impl Iterator<Item = &str> {
         [&self.host.network_mode, &self.host.pid_mode, &self.host.ipc_mode]

@@ -50,6 +50,7 @@ impl Engine {
             })?;
         merge::merge(&mut body.config, &document.config.unwrap_or_default())?;
         shared_modes(shared, &mut body);
+        crate::network::connect::resolve(&shared.networks, &mut body)?;
         links::check(&body.host_config.links, |name| shared.containers.find(name).map(|_| ()))?;
         let pin = ImagePin {
             id: image.id.to_string(),

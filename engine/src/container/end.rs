@@ -34,7 +34,6 @@ impl Actor {
         outcome.finished_at = Some(exit.at);
         outcome.restarts = self.restarts.count;
         outcome.running = pause.is_some();
-        let endpoint = outcome.endpoint.take();
         self.due = pause.map(|pause| Instant::now() + pause);
         // Running and Paused always have this step.
         self.step(Step::End { again: pause.is_some() }).ok();
@@ -58,10 +57,8 @@ impl Actor {
             }
         }
         self.clean_up().await;
-        if let Some(plugged) = endpoint {
-            self.shared.bridge.unplug(&plugged);
-        }
         self.tell_network("disconnect");
+        self.leave_networks().await;
         volume_events(&self.shared, &self.view.config, "unmount");
         if self.view.config.host.auto_remove
             && self.view.state == State::Exited

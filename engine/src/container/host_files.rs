@@ -13,7 +13,7 @@ use std::net::IpAddr;
 pub(super) fn write(
     shared: &Shared,
     config: &ContainerConfig,
-    plugged: Option<&Plugged>,
+    plugged: &[Plugged],
     hostname: &str,
     linked: &[Linked],
 ) -> Result<(), Failure> {
@@ -39,7 +39,8 @@ pub(super) fn write(
             }
         }
     } else {
-        let addresses: Vec<IpAddr> = plugged.iter().map(|plugged| plugged.address).collect();
+        let addresses: Vec<IpAddr> =
+            plugged.iter().flat_map(|own| own.addresses().map(|own| own.address)).collect();
         let own = Hosts {
             host_name: hostname,
             domain_name: &config.config.domainname,
@@ -58,14 +59,43 @@ fn extra_hosts(shared: &Shared, config: &ContainerConfig) -> Vec<(String, IpAddr
     let one = |text: &String| {
         let (name, address) = text.split_once(':')?;
         let bare = address.trim_start_matches('[').trim_end_matches(']');
-        let address = if address == "host-gateway" {
-            shared.bridge.gateway().0
-        } else {
-            bare.parse().ok()?
+        let addresses = match address {
+            "host-gateway" => host_gateway(shared),
+            _ => vec![bare.parse().ok()?],
         };
-        Some((name.to_owned(), address))
+        Some(addresses.into_iter().map(|address| (name.to_owned(), address)).collect::<Vec<_>>())
     };
-    config.host.extra_hosts.iter().filter_map(one).collect()
+    config.host.extra_hosts.iter().filter_map(one).flatten().collect()
+}
+
+/// The addresses of the host that containers reach it by.
+fn host_gateway(shared: &Shared) -> Vec<IpAddr> {
+    if !shared.config.host_gateway.is_empty() {
+        return shared.config.host_gateway.clone();
+    }
+    let network = shared.networks.default_bridge();
+    let own = network.as_ref().and_then(|network| network.bridge());
+    own.map(|own| own.bridge.gateways.iter().map(|gateway| gateway.address).collect())
+        .unwrap_or_default()
+}
+
+/// Writes `hosts` anew for a container that runs and whose networks have changed. What its programs wrote into it is kept
+/// but for the lines of its own host name.
+pub(super) fn update(
+    shared: &Shared,
+    config: &ContainerConfig,
+    plugged: &[Plugged],
+) -> Result<(), Failure> {
+    let directory = Directory::of(&shared.config, &config.id);
+    let Ok(before) = std::fs::read_to_string(directory.file("hosts")) else { return Ok(()) };
+    let hostname = config.config.hostname.as_str();
+    let own = |line: &&str| line.split_whitespace().skip(1).any(|name| name == hostname);
+    let mut text: String =
+        before.lines().filter(|line| !own(line)).map(|line| format!("{line}\n")).collect();
+    for address in plugged.iter().flat_map(Plugged::addresses) {
+        text.push_str(&format!("{}\t{hostname}\n", address.address));
+    }
+    directory.write("hosts", &text)
 }
 
 fn resolv_conf(

@@ -4,14 +4,14 @@ use super::config::{ContainerConfig, Mode, Mount, MountKind};
 use super::directory::Directory;
 use super::live::View;
 use super::logging::{self, Driver};
-use super::start::network_id;
 use super::state::State;
 use crate::event::time_text;
+use crate::network::{names, ports};
 use crate::open::{Engine, Shared};
 use api_types::host::HostConfig;
 use api_types::inspect::{DriverData, Inspect, MountPoint, NetworkSettings, State as ShownState};
 use api_types::network::EndpointSettings;
-use api_types::{List, Map};
+use api_types::Map;
 use spec::{Failure, SnapshotKey};
 
 /// The name of the storage driver.
@@ -78,7 +78,7 @@ fn inspect(shared: &Shared, view: &View) -> Inspect {
         graph_driver: Some(DriverData { data: Map::default(), name: STORAGE_DRIVER.into() }),
         mounts: mounts(shared, config),
         config: config.config.clone(),
-        network_settings: network_settings(view),
+        network_settings: network_settings(shared, view),
         ..Inspect::default()
     }
 }
@@ -135,14 +135,12 @@ fn mount_point(shared: &Shared, mount: &Mount) -> MountPoint {
     }
 }
 
-fn network_settings(view: &View) -> NetworkSettings {
-    let mut settings =
-        NetworkSettings { ports: Map::empty(), networks: networks(view), ..Default::default() };
+fn network_settings(shared: &Shared, view: &View) -> NetworkSettings {
+    let networks = networks(shared, view);
+    let mut settings = NetworkSettings { ports: Map::empty(), networks, ..Default::default() };
     if view.state.has_process() {
         if view.config.network_mode() == Mode::Own {
-            for port in view.config.config.exposed_ports.keys() {
-                settings.ports.insert(port.clone(), List::default());
-            }
+            settings.ports = ports::by_port(&view.config, &view.outcome.ports);
         }
         if !matches!(view.config.network_mode(), Mode::Container(_)) {
             settings.sandbox_id = crate::ids::stable(&[view.config.id.as_str(), "sandbox"]);
@@ -166,19 +164,42 @@ fn host(config: &ContainerConfig) -> HostConfig {
 }
 
 /// The networks that the API lists.
-pub(super) fn networks(view: &View) -> Map<EndpointSettings> {
+pub(super) fn networks(shared: &Shared, view: &View) -> Map<EndpointSettings> {
     let config = &view.config;
-    let Some(name) = config.network_name() else { return Map::empty() };
-    let asked = config.endpoints.get(name).cloned().unwrap_or_default();
-    let mut shown = EndpointSettings { network_id: network_id(name).to_owned(), ..asked };
-    if let Some(plugged) = view.outcome.endpoint.as_ref().filter(|_| view.state.has_process()) {
-        shown.endpoint_id.clone_from(&plugged.id);
-        shown.gateway = plugged.gateway.to_string();
-        shown.ip_address = plugged.address.to_string();
-        shown.ip_prefix_len = plugged.prefix;
-        shown.mac_address = plugged.mac_text();
-    } else if !view.state.has_process() {
-        shown.mac_address.clear();
+    let mut names = config.networks();
+    if names.is_empty() {
+        names.extend(config.network_name());
     }
-    Map::from_iter([(name.to_owned(), shown)])
+    names.into_iter().map(|name| (name.to_owned(), endpoint(shared, view, name))).collect()
+}
+
+fn endpoint(shared: &Shared, view: &View, name: &str) -> EndpointSettings {
+    let config = &view.config;
+    let asked = config.endpoints.get(name).cloned().unwrap_or_default();
+    let network = shared.networks.named(name);
+    let network_id = network.as_ref().map_or(String::new(), |network| network.id().to_owned());
+    let mut shown = EndpointSettings { network_id, ..asked };
+    let plugged = view.outcome.endpoints.iter().find(|own| own.network == name);
+    let Some(plugged) = plugged.filter(|_| view.state.has_process()) else {
+        if !view.state.has_process() {
+            shown.mac_address.clear();
+        }
+        return shown;
+    };
+    let text = |address: Option<std::net::IpAddr>| address.map_or(String::new(), |ip| ip.to_string());
+    shown.endpoint_id.clone_from(&plugged.id);
+    shown.mac_address = plugged.mac_text();
+    if let Some(own) = plugged.ipv4 {
+        (shown.ip_address, shown.ip_prefix_len) = (own.address.to_string(), own.prefix);
+        shown.gateway = text(own.gateway);
+    }
+    if let Some(own) = plugged.ipv6 {
+        shown.global_ipv6_address = own.address.to_string();
+        shown.global_ipv6_prefix_len = own.prefix;
+        shown.ipv6_gateway = text(own.gateway);
+    }
+    if network.is_some_and(|network| network.has_names()) {
+        shown.dns_names = names::names(config, name).into();
+    }
+    shown
 }

@@ -8,18 +8,20 @@ use super::live::Plugged;
 use super::security::{self, Security};
 use super::user;
 use crate::calls;
-use crate::network::links;
+use crate::calls::SandboxSpec;
+use crate::network::{endpoint, links, ports};
 use crate::open::Shared;
 use crate::spec::build::{Built, Input, build};
 use crate::spec::devices::Wanted;
 use crate::spec::mounts::Source;
 use crate::spec::resources::BlockDevices;
 use crate::wording;
+use messages::network::Published;
 use messages::shim::Attach;
 use messages::task::{Join, Launch, Request, Seccomp};
 use messages::{Fd, storage};
 use spec::oci::User;
-use spec::{Failure, SnapshotKey, VolumeName};
+use spec::{Class, Failure, SnapshotKey, VolumeName};
 use std::os::fd::OwnedFd;
 use std::time::{Duration, Instant};
 use transport::Channel;
@@ -31,6 +33,7 @@ pub(crate) struct Launched {
     pub(crate) pid: i32,
     pub(crate) at: i64,
     pub(crate) warnings: Vec<String>,
+    pub(crate) ports: Vec<Published>,
 }
 
 /// Everything that has to be opened or asked before the specification can be built.
@@ -48,7 +51,7 @@ struct Parts {
 pub(crate) async fn launch(
     shared: &Shared,
     config: &ContainerConfig,
-    plugged: Option<&Plugged>,
+    plugged: &[Plugged],
     pristine: bool,
     attaches: Vec<(Attach, OwnedFd)>,
 ) -> Result<Launched, Failure> {
@@ -58,10 +61,16 @@ pub(crate) async fn launch(
     host_files::write(shared, config, plugged, &around.hostname, &around.linked)?;
     let linked: Vec<String> =
         around.linked.iter().flat_map(|linked| links::variables(&config.name, linked)).collect();
-    let ((parts, mounting), (netns, plugging)) = tokio::try_join!(
+    // Both to their ends: what one has published must be taken back when the other fails.
+    let (parts, sandbox) = tokio::join!(
         Box::pin(timed(parts(shared, config, pristine))),
         Box::pin(timed(sandbox(shared, config, plugged)))
-    )?;
+    );
+    let (sandbox, plugging) = sandbox?;
+    let (netns, ports) = sandbox.map_or((None, Vec::new()), |(netns, ports)| (Some(netns), ports));
+    let published = ports.clone();
+    let begin = async {
+    let (parts, mounting) = parts?;
     let built = build(Input {
         config,
         security: &security,
@@ -102,7 +111,18 @@ pub(crate) async fn launch(
         "start {}: mount {mount:.2} ms, sandbox {sandbox:.2} ms, launch {launch:.2} ms, total {total:.2} ms",
         config.id.short()
     );
-    Ok(Launched { channel, pid, at, warnings })
+    Ok(Launched { channel, pid, at, warnings, ports })
+    };
+    let launched = Box::pin(begin).await;
+    if launched.is_err() {
+        shared.networks.publish(&config.id, Vec::new());
+        if !published.is_empty()
+            && let Err(failure) = shared.workers.release(published, Vec::new()).await
+        {
+            tracing::warn!("take ports of a start that failed back: {failure}");
+        }
+    }
+    launched
 }
 
 /// What a step answers, and how long it took.
@@ -166,17 +186,40 @@ async fn resolve_user(
 async fn sandbox(
     shared: &Shared,
     config: &ContainerConfig,
-    plugged: Option<&Plugged>,
-) -> Result<Option<OwnedFd>, Failure> {
+    plugged: &[Plugged],
+) -> Result<Option<(OwnedFd, Vec<Published>)>, Failure> {
     match config.network_mode() {
         Mode::Own | Mode::None => {
-            let endpoints =
-                plugged.map(|plugged| shared.bridge.endpoint(plugged)).into_iter().collect();
-            let sysctls = crate::spec::build::net_sysctls(config);
-            shared.workers.create_sandbox(endpoints, sysctls).await.map(Some)
+            let networks = &shared.networks;
+            let mut spec = SandboxSpec {
+                sysctls: crate::spec::build::net_sysctls(config),
+                ports: ports::wanted(&shared.config, networks, config, plugged)?,
+                ..SandboxSpec::default()
+            };
+            for own in plugged {
+                spec.endpoints.push(endpoint::message(networks, own)?);
+                spec.sysctls.extend(endpoint::sysctls(config, own));
+            }
+            let made = shared.workers.create_sandbox(spec).await;
+            let made = made.map_err(|failure| refused(config, plugged, failure))?;
+            shared.networks.publish(&config.id, made.ports.clone());
+            Ok(Some((made.netns, made.ports)))
         }
         Mode::Host | Mode::Container(_) => Ok(None),
     }
+}
+
+/// A port that cannot be had, in Docker's words.
+fn refused(config: &ContainerConfig, plugged: &[Plugged], failure: Failure) -> Failure {
+    if failure.class != Class::Conflict {
+        return failure;
+    }
+    let id = plugged.iter().find(|own| own.main != [false; 2]).map_or("", |own| &own.id);
+    let text = format!(
+        "failed to set up container networking: driver failed programming external connectivity on endpoint {} ({id}): {failure}",
+        config.name
+    );
+    Failure::internal(text)
 }
 
 /// A descriptor for each mount that has a source.

@@ -2,6 +2,7 @@
 
 use super::config::{ContainerConfig, Mode, clean_path};
 use super::directory::Directory;
+use super::live::Plugged;
 use super::logging::{self, Driver};
 use crate::network::links;
 use crate::open::Shared;
@@ -45,7 +46,11 @@ pub(super) fn surroundings(
             return Err(Failure::invalid(format!("bad format for links: {text}")));
         };
         let view = shared.containers.find(name)?.view();
-        let Some(plugged) = view.outcome.endpoint.as_ref().filter(|_| view.state.has_process())
+        let shared_network = |own: &&Plugged| config.networks().contains(&own.network.as_str());
+        let plugged = view.outcome.endpoints.iter().find(shared_network);
+        let Some(address) = plugged
+            .and_then(|own| own.addresses().next())
+            .filter(|_| view.state.has_process())
         else {
             return Err(Failure::invalid(format!(
                 "Cannot link to a non running container: /{name} AS /{}/{alias}",
@@ -56,7 +61,7 @@ pub(super) fn surroundings(
             name: view.config.name.clone(),
             alias: alias.to_owned(),
             short_id: view.config.id.short().to_owned(),
-            address: plugged.address,
+            address: address.address,
             ports: view.config.config.exposed_ports.keys().cloned().collect(),
             env: view.config.config.env.iter().cloned().collect(),
         });

@@ -8,6 +8,7 @@ use super::options::ListOptions;
 use super::state::State;
 use crate::event;
 use crate::filter::Filters;
+use crate::network::ports;
 use crate::open::{Engine, Shared};
 use api_types::inspect::{Port, Summary, SummaryHostConfig, SummaryNetworkSettings};
 use images::Image;
@@ -46,6 +47,7 @@ struct Query<'a> {
     since: Option<i64>,
     ancestors: Option<Vec<Image>>,
     ports: Vec<String>,
+    published: Vec<(u16, String)>,
 }
 
 impl Engine {
@@ -123,17 +125,19 @@ impl Engine {
             let of = |name: &String| self.0.containers.find(name).map_err(|_| missing(name));
             name.map(|name| Ok(of(name)?.view().config.created)).transpose()
         };
-        let mut ports = Vec::new();
+        let (mut ports, mut published) = (Vec::new(), Vec::new());
         for key in ["expose", "publish"] {
             for value in filters.get(key) {
                 let (number, protocol) = value.split_once('/').unwrap_or((value, "tcp"));
                 let number = number.split('-').next().unwrap_or_default();
-                number.parse::<u16>().map_err(|_| {
+                let number: u16 = number.parse().map_err(|_| {
                     let cause = no_number("strconv.ParseUint", number);
                     Failure::invalid(format!("error while looking up for {key} {value}: {cause}"))
                 })?;
                 if key == "expose" {
                     ports.push(format!("{number}/{protocol}"));
+                } else {
+                    published.push((number, protocol.to_owned()));
                 }
             }
         }
@@ -144,6 +148,7 @@ impl Engine {
             since: created(filters.get("since").first())?,
             ancestors: filters.has("ancestor").then(|| self.ancestors(filters.get("ancestor"))),
             ports,
+            published,
         })
     }
 
@@ -175,7 +180,15 @@ impl Query<'_> {
         }
         let created = config.created;
         let network = config.network_name().unwrap_or_default();
-        let network_id = super::start::network_id(network);
+        let networks = config.networks();
+        let in_network = |wanted: &String| {
+            wanted == network
+                || networks.contains(&wanted.as_str())
+                || view.outcome.endpoints.iter().any(|own| own.network_id.starts_with(wanted.as_str()))
+                || crate::network::PREDEFINED
+                    .iter()
+                    .any(|(name, _, id)| *name == network && id.starts_with(wanted.as_str()))
+        };
         let exited = |code| view.state == State::Exited && code == view.outcome.exit_code;
         let volume = |wanted: &String| {
             config.mounts.iter().any(|mount| {
@@ -191,10 +204,9 @@ impl Query<'_> {
             && (self.exited.is_empty() || self.exited.iter().any(|code| exited(*code)))
             && self.ancestors.as_ref().is_none_or(|all| all.iter().any(|from| descends(&config.image, from)))
             && (self.ports.is_empty() || self.ports.iter().any(|port| config.config.exposed_ports.contains_key(port)))
-            // Nothing is published yet.
-            && !filters.has("publish")
+            && (self.published.is_empty() || self.published.iter().any(|wanted| is_published(view, wanted)))
             && filters.any("volume", volume)
-            && filters.any("network", |wanted| wanted == network || network_id.starts_with(wanted.as_str()))
+            && filters.any("network", in_network)
             && filters.any("isolation", |wanted| wanted == "default")
             // Health is not probed yet: a container with a probe is starting for ever, one without has none.
             && filters.exact("health", "none")
@@ -219,7 +231,7 @@ fn summary(shared: &Shared, view: &View) -> Summary {
             network_mode: config.host.network_mode.clone(),
             annotations: config.host.annotations.clone(),
         },
-        network_settings: SummaryNetworkSettings { networks: inspect::networks(view) },
+        network_settings: SummaryNetworkSettings { networks: inspect::networks(shared, view) },
         mounts: inspect::mounts(shared, config),
         ..Summary::default()
     }
@@ -229,12 +241,15 @@ fn ports(view: &View) -> Vec<Port> {
     if !view.state.has_process() || view.config.network_mode() != super::config::Mode::Own {
         return Vec::new();
     }
-    let port = |text: &String| {
-        let (number, protocol) = text.split_once('/').unwrap_or((text, "tcp"));
-        let private_port = number.parse().ok()?;
-        Some(Port { private_port, kind: protocol.to_owned(), ..Port::default() })
-    };
-    view.config.config.exposed_ports.keys().filter_map(port).collect()
+    ports::listed(&view.config, &view.outcome.ports)
+}
+
+/// Whether a port of the host leads to the container.
+fn is_published(view: &View, (number, protocol): &(u16, String)) -> bool {
+    view.outcome.ports.iter().any(|port| {
+        port.host.is_some_and(|(_, host_port)| host_port == *number)
+            && ports::word(port.protocol) == protocol
+    })
 }
 
 /// The program with its arguments; those with white space are quoted.

@@ -3,6 +3,7 @@
 use super::config::ContainerConfig;
 use super::listed::Kept;
 use super::state::State;
+use messages::network::Published;
 use serde::{Deserialize, Serialize};
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -30,23 +31,49 @@ pub struct Outcome {
     pub restarts: u32,
     /// Whether it is meant to run now: from just before a start to the end of the run, and while it waits for a restart.
     pub running: bool,
-    /// Its address on the default bridge while it runs.
-    pub endpoint: Option<Plugged>,
+    /// How it is plugged into networks while it runs.
+    pub endpoints: Vec<Plugged>,
+    /// Its published ports while it runs.
+    pub ports: Vec<Published>,
 }
 
-/// How a container is plugged into a bridge network.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Plugged {
-    /// The endpoint's id, 64 hexadecimal digits.
-    pub id: String,
-    /// The interface's address.
+/// An address of an interface.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Address {
+    /// The address.
     pub address: IpAddr,
     /// The length of the network's prefix.
     pub prefix: u8,
-    /// The next hop.
-    pub gateway: IpAddr,
+    /// The next hop out of the network; none where nothing leads out.
+    pub gateway: Option<IpAddr>,
+}
+
+impl std::fmt::Display for Address {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{}/{}", self.address, self.prefix)
+    }
+}
+
+/// How a container is plugged into one network.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Plugged {
+    /// The endpoint's id, 64 hexadecimal digits.
+    pub id: String,
+    /// The network's name.
+    pub network: String,
+    /// The network's id.
+    pub network_id: String,
+    /// The interface in the container.
+    pub interface: String,
+    /// Its IPv4 address.
+    pub ipv4: Option<Address>,
+    /// Its IPv6 address.
+    pub ipv6: Option<Address>,
     /// The hardware address.
     pub mac: [u8; 6],
+    /// Whether the default route of IPv4, and of IPv6, leads here.
+    pub main: [bool; 2],
 }
 
 impl Plugged {
@@ -54,6 +81,17 @@ impl Plugged {
     pub fn mac_text(&self) -> String {
         let parts: Vec<String> = self.mac.iter().map(|byte| format!("{byte:02x}")).collect();
         parts.join(":")
+    }
+
+    /// Its addresses, IPv4 first.
+    pub fn addresses(&self) -> impl Iterator<Item = Address> {
+        self.ipv4.into_iter().chain(self.ipv6)
+    }
+
+    /// Whether a default route of a family may lead here.
+    pub fn leads_out(&self, ipv6: bool) -> bool {
+        let address = if ipv6 { self.ipv6 } else { self.ipv4 };
+        address.is_some_and(|address| address.gateway.is_some())
     }
 }
 

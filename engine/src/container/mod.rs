@@ -29,6 +29,7 @@ pub(crate) mod mount_options;
 pub mod mounts;
 pub mod name;
 pub mod options;
+mod plug;
 mod prune;
 pub mod registry;
 pub(crate) mod remove;
@@ -44,7 +45,7 @@ mod top;
 pub(crate) mod undo;
 pub(crate) mod user;
 pub mod validate;
-mod validate_network;
+pub(crate) mod validate_network;
 pub mod wait;
 
 use crate::open::Shared;

@@ -6,9 +6,8 @@ use super::live::Plugged;
 use super::restart::Ended;
 use super::state::{State, Step};
 use super::volume_events;
-use crate::container::config::{ContainerConfig, Mode};
 use crate::event;
-use crate::open::Shared;
+use crate::network::endpoint;
 use spec::{Class, Failure};
 use std::time::Duration;
 use tokio::time::Instant;
@@ -58,7 +57,7 @@ impl Actor {
     async fn start(&mut self, by_policy: bool) -> Result<(), Failure> {
         self.step(Step::Start)?;
         (self.by_hand, self.stopping) = (false, false);
-        let taken = self.plug();
+        let taken = endpoint::plug_all(&self.shared.networks, &self.view.config);
         let started = match taken {
             Ok(plugged) => self.launch(plugged).await,
             Err(failure) => Err(failure),
@@ -66,37 +65,18 @@ impl Actor {
         match started {
             Ok(launched) => self.running(launched),
             Err(failure) => {
-                self.start_failed(&failure, by_policy);
+                self.start_failed(&failure, by_policy).await;
                 Err(failure)
             }
         }
     }
 
-    /// Takes an address if the container is plugged into the bridge.
-    fn plug(&mut self) -> Result<Option<Plugged>, Failure> {
-        let config = &self.view.config;
-        if config.network_mode() != Mode::Own {
-            return Ok(None);
-        }
-        let name = config.network_name().unwrap_or_default();
-        if name != "bridge" {
-            return Err(Failure::not_found(format!("network {name} not found")));
-        }
-        let asked = config
-            .endpoints
-            .get(name)
-            .map(|endpoint| endpoint.mac_address.as_str())
-            .unwrap_or_default();
-        let asked = if asked.is_empty() { config.config.mac_address.as_str() } else { asked };
-        let mac = if asked.is_empty() { None } else { Some(super::validate_network::mac(asked)?) };
-        self.shared.bridge.plug(crate::ids::fresh()?, mac).map(Some)
-    }
-
-    async fn launch(&mut self, plugged: Option<Plugged>) -> Result<Launched, Failure> {
+    async fn launch(&mut self, plugged: Vec<Plugged>) -> Result<Launched, Failure> {
         let outcome = &mut self.view.outcome;
         (outcome.running, outcome.oom_killed, outcome.exit_code) = (true, false, 0);
         outcome.error.clear();
-        outcome.endpoint = plugged;
+        outcome.endpoints = plugged;
+        outcome.ports.clear();
         self.busy("start container");
         if self.task_left {
             // What an earlier run, or a start that was cut, has left and could not be removed then.
@@ -107,11 +87,11 @@ impl Actor {
         self.save_outcome()?;
         let attaches = std::mem::take(&mut self.pending);
         let config = std::sync::Arc::clone(&self.view.config);
-        let plugged = self.view.outcome.endpoint.clone();
+        let plugged = self.view.outcome.endpoints.clone();
         let pristine = self.pristine;
         let shared = std::sync::Arc::clone(&self.shared);
         let launched =
-            Box::pin(launch::launch(&shared, &config, plugged.as_ref(), pristine, attaches)).await;
+            Box::pin(launch::launch(&shared, &config, &plugged, pristine, attaches)).await;
         if launched.is_err() {
             // A launch of which nobody knows how it ended must leave nothing behind.
             self.task_left = shared.workers.delete_task(config.id.clone(), None).await.is_err();
@@ -125,6 +105,7 @@ impl Actor {
         self.channel = Some(launched.channel);
         self.view.pid = launched.pid;
         self.view.outcome.started_at = Some(launched.at);
+        self.view.outcome.ports = launched.ports;
         self.publish();
         for warning in launched.warnings {
             tracing::warn!(container = self.id().as_str(), "{warning}");
@@ -142,8 +123,8 @@ impl Actor {
         Ok(())
     }
 
-    fn start_failed(&mut self, failure: &Failure, by_policy: bool) {
-        self.unplug();
+    async fn start_failed(&mut self, failure: &Failure, by_policy: bool) {
+        self.leave_networks().await;
         let outcome = &mut self.view.outcome;
         outcome.exit_code = match failure.class {
             Class::CommandNotFound => NOT_FOUND,
@@ -171,11 +152,16 @@ impl Actor {
 
     /// Takes over a process that ran before this engine was started.
     pub(crate) fn adopt(&mut self, channel: Channel, pid: i32, started_at: i64, frozen: bool) {
-        if let Some(plugged) = &self.view.outcome.endpoint
-            && !self.shared.bridge.adopt(plugged)
-        {
-            tracing::error!(container = self.id().as_str(), address = %plugged.address, "address is taken twice");
+        for plugged in &self.view.outcome.endpoints {
+            if !endpoint::adopt(&self.shared.networks, plugged) {
+                tracing::error!(
+                    container = self.id().as_str(),
+                    network = plugged.network,
+                    "its address there is another's, or its network is gone"
+                );
+            }
         }
+        self.shared.networks.publish(self.id(), self.view.outcome.ports.clone());
         self.channel = Some(channel);
         self.pristine = false;
         self.view.state = if frozen { State::Paused } else { State::Running };
@@ -189,8 +175,9 @@ impl Actor {
         self.view.state = State::Running;
         self.pristine = false;
         self.view.outcome.started_at = Some(started_at);
-        // The address is free already: nobody has taken it in this engine.
-        self.view.outcome.endpoint = None;
+        // Addresses and ports are free already: nobody has taken them in this engine.
+        self.view.outcome.endpoints.clear();
+        self.view.outcome.ports.clear();
     }
 
     /// Takes over an end that this engine did not hear of.
@@ -212,34 +199,6 @@ impl Actor {
         self.due = Some(Instant::now());
         self.publish();
     }
-
-    /// Gives the address back.
-    pub(super) fn unplug(&mut self) {
-        if let Some(plugged) = self.view.outcome.endpoint.take() {
-            self.shared.bridge.unplug(&plugged);
-        }
-    }
-
-    /// Tells listeners that the container was plugged into or taken out of its network.
-    pub(super) fn tell_network(&self, action: &str) {
-        tell_network(&self.shared, &self.view.config, action);
-    }
-}
-
-fn tell_network(shared: &Shared, config: &ContainerConfig, action: &str) {
-    let Some(name) = config.network_name() else { return };
-    let kind = if name == "none" { "null" } else { name };
-    let attributes = [
-        ("container".to_owned(), config.id.to_string()),
-        ("name".to_owned(), name.to_owned()),
-        ("type".to_owned(), kind.to_owned()),
-    ];
-    shared.events.publish("network", action, network_id(name), attributes.into());
-}
-
-/// The id of the network of this name; empty for one that does not exist.
-pub(crate) fn network_id(name: &str) -> &'static str {
-    crate::system::network::predefined_id(name).unwrap_or_default()
 }
 
 /// How long a run lasted that began at `started` and ended at `ended`.

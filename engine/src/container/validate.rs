@@ -206,12 +206,9 @@ fn on_this_host(
             "invalid storage option {option:?}: this engine limits no root file system"
         ));
     }
-    if !host.port_bindings.is_empty() || host.publish_all_ports {
-        warnings.push(if Mode::of(&host.network_mode) == Mode::Host {
-            "Published ports are discarded when using host network mode".into()
-        } else {
-            "Published ports are discarded: this engine does not forward ports yet".into()
-        });
+    let publishes = !host.port_bindings.is_empty() || host.publish_all_ports;
+    if publishes && Mode::of(&host.network_mode) == Mode::Host {
+        warnings.push("Published ports are discarded when using host network mode".into());
     }
     for (path, options) in &host.tmpfs {
         mount_options::check_tmpfs(path, options)?;

@@ -59,7 +59,7 @@ pub(super) fn exposed_port(text: &str) -> Result<(), Failure> {
     port_range(ports).ok_or_else(wrong).map(|_| ())
 }
 
-pub(super) fn port_range(text: &str) -> Option<(u16, u16)> {
+pub(crate) fn port_range(text: &str) -> Option<(u16, u16)> {
     let number =
         |text: &str| text.bytes().all(|b| b.is_ascii_digit()).then(|| text.parse::<u16>().ok())?;
     let (first, last) = match text.split_once('-') {
@@ -95,7 +95,8 @@ pub(super) fn endpoints(body: &mut CreateBody) -> Result<(), Failure> {
         // Whether there is a network of another name is found out at the start: told of something that is not found
         // at create, clients pull the image.
         let known = matches!(name.as_str(), "bridge" | "host" | "none");
-        if name != mode {
+        let alone = |name: &str| Mode::of(name) != Mode::Own;
+        if name != mode && (alone(&name) || alone(&mode)) {
             return refuse(format!(
                 "conflicting options: cannot attach both user-defined and non-user-defined network-modes: {name} and {mode}"
             ));
@@ -125,7 +126,7 @@ pub(super) fn endpoints(body: &mut CreateBody) -> Result<(), Failure> {
 }
 
 /// Reads a hardware address.
-pub(super) fn mac(text: &str) -> Result<[u8; 6], Failure> {
+pub(crate) fn mac(text: &str) -> Result<[u8; 6], Failure> {
     let wrong = || Failure::invalid(format!("invalid MAC address: {text}"));
     let mut bytes = [0u8; 6];
     let mut parts = text.split([':', '-']);

@@ -1,151 +1,113 @@
-//! The networks of containers: for now the default bridge, the host's own, none, and another container's.
+//! Networks: what they are, which there are, and who has which address in them.
 //!
-//! Addresses are taken in memory only. Who has which is rebuilt at the start from the containers that run; a record of
-//! a container that does not run holds none. So no address leaks, whatever dies.
+//! A network is a record in the database and, for the driver `bridge`, a bridge of the host. Addresses are taken in
+//! memory only. Who has which is rebuilt at the start from the containers that run; a record of a container that does
+//! not run holds none. So no address leaks, whatever dies.
+//!
+//! Reading order: [`Network`] and [`Kind`] (one network), [`options`] (what users say to a driver), [`registry`] (all of
+//! them, with their addresses), [`endpoint`] (one container in one network), [`ports`] (published ports), the verbs
+//! [`create`], [`show`] (list, inspect, prune, remove) and [`connect`], [`links`] (legacy links).
 
+pub mod connect;
+pub mod create;
+pub mod endpoint;
 pub mod links;
+pub mod names;
+pub mod options;
+pub mod ports;
+pub mod registry;
+pub mod show;
 
-use crate::config::Config;
-use crate::container::live::Plugged;
-use ipam::{IpNet, Subnet, SubnetConfig};
-use messages::network::{Bridge, Endpoint, Prefix};
-use spec::Failure;
-use std::net::IpAddr;
-use std::sync::{Mutex, PoisonError};
+use api_types::network as api;
+use messages::network::{IpvlanMode, MacvlanMode};
+use options::BridgeSettings;
+use serde::{Deserialize, Serialize};
 
-/// The name of the interface in a container.
-const INTERFACE: &str = "eth0";
+/// The predefined networks: name, driver, id. The ids are the same on every host, so that they stay over a restart.
+pub const PREDEFINED: [(&str, &str, &str); 3] = [
+    ("bridge", "bridge", "b1d6ec0ffe5a4f3b9c0e7d21a86f54c3e90b7a1d2f6c8e4509d3b7f1a2c6e811"),
+    ("host", "host", "405700ffe1c3a9d84b6e2f5071d8c4a39be6f0d27c51a8e34f9b06d2e7a3c512"),
+    ("none", "null", "90e0ffe2d7b41f6c8a35e09d4c72b8f16d3a5e9b07c4f28d61ae93b5f0d8c713"),
+];
 
-/// The default bridge network.
-#[derive(Debug)]
-pub struct DefaultBridge {
-    link: String,
-    gateway: Prefix,
-    mtu: Option<u32>,
-    icc: bool,
-    masquerade: bool,
-    subnet: Mutex<Subnet>,
+/// Whether a network of this name is there from the beginning.
+pub fn is_predefined(name: &str) -> bool {
+    PREDEFINED.iter().any(|(known, _, _)| *known == name)
 }
 
-impl DefaultBridge {
-    /// The network that the settings describe; fails for an address that leaves no room for a container.
-    pub fn new(config: &Config) -> Result<Self, ipam::IpamError> {
-        let (address, length) = config.bip;
-        let net = ipnet::Ipv4Net::new_assert(address, length.min(32)).trunc();
-        let subnet = Subnet::new(SubnetConfig {
-            network: "bridge".into(),
-            subnet: IpNet::V4(net),
-            range: None,
-            gateway: Some(IpAddr::V4(address)),
-            reserved: Vec::new(),
-        })?;
-        Ok(Self {
-            link: config.bridge.clone(),
-            gateway: Prefix { address: IpAddr::V4(address), length },
-            mtu: config.mtu,
-            icc: config.icc,
-            masquerade: config.masquerade,
-            subnet: Mutex::new(subnet),
-        })
-    }
-
-    /// The bridge as the network worker shall make it.
-    pub fn bridge(&self) -> Bridge {
-        Bridge {
-            link: self.link.clone(),
-            gateways: vec![self.gateway],
-            mtu: self.mtu,
-            icc: self.icc,
-            masquerade: self.masquerade,
-            internal: false,
-            ..Bridge::default()
-        }
-    }
-
-    /// The name of the link.
-    pub fn link(&self) -> &str {
-        &self.link
-    }
-
-    /// The bridge's own address with the prefix length.
-    pub fn gateway(&self) -> (IpAddr, u8) {
-        (self.gateway.address, self.gateway.length)
-    }
-
-    /// The subnet, as `172.17.0.0/16`.
-    pub fn subnet(&self) -> IpNet {
-        self.lock().subnet()
-    }
-
-    /// Takes an address for a container; `mac` is the hardware address that the user asked for, `id` the endpoint's.
-    pub fn plug(&self, id: String, mac: Option<[u8; 6]>) -> Result<Plugged, Failure> {
-        let address =
-            self.lock().allocate().map_err(|error| Failure::from_error(error.class(), &error))?;
-        Ok(Plugged {
-            id,
-            address,
-            prefix: self.gateway.length,
-            gateway: self.gateway.address,
-            mac: mac.unwrap_or_else(|| default_mac(address)),
-        })
-    }
-
-    /// Takes the address of a container that runs already; false when another has it.
-    pub fn adopt(&self, plugged: &Plugged) -> bool {
-        self.lock().take(plugged.address).is_ok()
-    }
-
-    /// Gives an address back.
-    pub fn unplug(&self, plugged: &Plugged) {
-        self.lock().release(plugged.address);
-    }
-
-    /// The interface as the network worker shall make it.
-    pub fn endpoint(&self, plugged: &Plugged) -> Endpoint {
-        Endpoint {
-            attachment: messages::network::Attachment::Bridge(self.link.clone()),
-            on_link: vec![],
-            interface: INTERFACE.into(),
-            mac: plugged.mac,
-            addresses: vec![Prefix { address: plugged.address, length: plugged.prefix }],
-            gateways: vec![plugged.gateway],
-            mtu: self.mtu,
-        }
-    }
-
-    fn lock(&self) -> std::sync::MutexGuard<'_, Subnet> {
-        self.subnet.lock().unwrap_or_else(PoisonError::into_inner)
-    }
+/// A network as it is stored.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Record {
+    /// When it was created: nanoseconds since 1970.
+    pub created: i64,
+    /// What is shown of it; its pools are those that it really has.
+    pub shown: api::Network,
 }
 
-/// Docker's hardware addresses: locally administered, the IPv4 address in them.
-fn default_mac(address: IpAddr) -> [u8; 6] {
-    match address {
-        IpAddr::V4(address) => {
-            let [a, b, c, d] = address.octets();
-            [2, 0x42, a, b, c, d]
-        }
-        IpAddr::V6(address) => {
-            let bytes = address.octets();
-            [2, 0x42, bytes[12], bytes[13], bytes[14], bytes[15]]
-        }
-    }
+/// What a driver needs to know of a network.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Kind {
+    /// A bridge of the host.
+    Bridge(Box<BridgeSettings>),
+    /// Links over one of the host's.
+    Macvlan {
+        /// The host's link.
+        parent: String,
+        /// How they forward.
+        mode: MacvlanMode,
+    },
+    /// Links over one of the host's, with its hardware address.
+    Ipvlan {
+        /// The host's link.
+        parent: String,
+        /// How they forward.
+        mode: IpvlanMode,
+        /// Further restrictions.
+        flags: u16,
+    },
+    /// The host's own network.
+    Host,
+    /// None at all.
+    Null,
+    /// Only a configuration for other networks.
+    Configuration,
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
+/// A network.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Network {
+    /// As it is stored.
+    pub record: Record,
+    /// For its driver.
+    pub kind: Kind,
+}
 
-    #[test]
-    fn addresses_are_given_in_order_and_come_back() {
-        let bridge = DefaultBridge::new(&Config::default()).unwrap();
-        let first = bridge.plug("a".into(), None).unwrap();
-        assert_eq!(first.address.to_string(), "172.17.0.2");
-        assert_eq!(first.mac_text(), "02:42:ac:11:00:02");
-        let second = bridge.plug("b".into(), Some([2; 6])).unwrap();
-        assert_eq!((second.address.to_string(), second.mac), ("172.17.0.3".to_owned(), [2; 6]));
-        bridge.unplug(&first);
-        assert!(!bridge.adopt(&second) && bridge.adopt(&first));
-        assert_eq!(bridge.plug("c".into(), None).unwrap().address.to_string(), "172.17.0.4");
+impl Network {
+    /// Its name.
+    pub fn name(&self) -> &str {
+        &self.record.shown.name
+    }
+
+    /// Its id.
+    pub fn id(&self) -> &str {
+        &self.record.shown.id
+    }
+
+    /// Whether it is there from the beginning.
+    pub fn is_predefined(&self) -> bool {
+        is_predefined(self.name())
+    }
+
+    /// Whether users made it and containers find each other in it by name.
+    pub fn has_names(&self) -> bool {
+        !self.is_predefined() && self.kind != Kind::Configuration
+    }
+
+    /// Its bridge, if it has one.
+    pub fn bridge(&self) -> Option<&BridgeSettings> {
+        match &self.kind {
+            Kind::Bridge(settings) => Some(settings),
+            _ => None,
+        }
     }
 }

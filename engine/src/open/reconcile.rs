@@ -1,6 +1,6 @@
 //! Bringing records and tasks together.
 
-use super::{Engine, OpenError, Shared, sweep};
+use super::{Engine, OpenError, Shared, networks, sweep};
 use crate::container::actor::{Actor, Command, Seed};
 use crate::container::config::ContainerConfig;
 use crate::container::live::Outcome;
@@ -27,16 +27,14 @@ pub(super) async fn reconcile(engine: &Engine) -> Result<(), OpenError> {
     let store = shared.store.clone();
     let written = tokio::task::spawn_blocking(move || Written::read(&store));
     let workers = &shared.workers;
-    let links = vec![shared.bridge.link().to_owned()];
     // Nobody waits for another here. What is listed now and has no owner cannot be anybody's that begins later.
-    let (written, mut tasks, snapshots, (), ()) = tokio::try_join!(
+    let (written, mut tasks, snapshots) = tokio::try_join!(
         async { written.await.map_err(|_| Failure::internal("read database: the engine is ending")) },
         workers.tasks(),
         async { Ok(workers.snapshots().await) },
-        workers.ensure_bridge(shared.bridge.bridge()),
-        workers.reconcile_networks(links),
     )?;
     let Written { mut records, mut outcomes, intents } = written?;
+    networks::restore(shared)?;
     let was_cut = !intents.is_empty();
     for (id, intent) in intents {
         if let Err(failure) = finish_removal(shared, &id, intent.clone(), true).await {
@@ -70,9 +68,13 @@ pub(super) async fn reconcile(engine: &Engine) -> Result<(), OpenError> {
         }
         actors.push(seed(shared, config.clone(), outcome, dead));
     }
-    for (mut actor, commands) in actors {
+    for (actor, _) in &mut actors {
         let task = running.get(actor.id());
-        Box::pin(settle(shared, &mut actor, task)).await;
+        Box::pin(settle(shared, actor, task)).await;
+    }
+    // Before any of them can start something: what is in no list now is nobody's.
+    networks::tell(shared, true).await?;
+    for (actor, commands) in actors {
         tokio::spawn(actor.run(commands));
     }
     sweep::tasks(shared, &tasks).await;
@@ -180,7 +182,8 @@ async fn take_over(actor: &mut Actor, task: &TaskInfo, exit: Exit) {
 /// A container that shall run and has no task: it waited for a restart, its start was cut, or the host went down.
 fn not_running(actor: &mut Actor, ended: Exit) {
     let outcome = &mut actor.view.outcome;
-    outcome.endpoint = None;
+    outcome.endpoints.clear();
+    outcome.ports.clear();
     let ran = outcome.started_at > outcome.finished_at;
     if ran {
         (outcome.exit_code, outcome.finished_at) = (ended.code, Some(ended.at));

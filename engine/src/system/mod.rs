@@ -4,7 +4,6 @@ pub mod disk;
 pub mod events;
 pub mod host;
 pub mod info;
-pub mod network;
 pub mod version;
 pub mod volume;
 

@@ -258,6 +258,8 @@ pub enum Request {
         ports: Vec<Published>,
         /// The addresses of the containers that run.
         addresses: Vec<IpAddr>,
+        /// Whether nothing else can be under way. If not, what this worker made itself stays, though it is in no list.
+        complete: bool,
     },
 }
 

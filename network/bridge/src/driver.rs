@@ -16,7 +16,7 @@ use netlink::{
     Batch, InterfaceName, Mac, Namespace, NetfilterSocket, NetlinkError, RouteSocket, RuleMonitor,
 };
 use rustix::io::Errno;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -37,6 +37,21 @@ struct State {
     reserved: Reserved,
     bridges: BTreeMap<String, Bridge>,
     permitted: Permitted,
+    /// What an earlier driver had published.
+    adopted: (BTreeSet<Published>, BTreeSet<Opened>),
+}
+
+/// What there shall be, for [`Driver::reconcile`].
+#[derive(Debug, Clone, Copy, Default)]
+pub struct ByRight<'a> {
+    /// Bridges.
+    pub bridges: &'a [InterfaceName],
+    /// Published ports.
+    pub ports: &'a [Published],
+    /// Ports that are open at containers' own addresses.
+    pub opened: &'a [Opened],
+    /// The addresses of containers.
+    pub living: &'a [IpAddr],
 }
 
 /// What of the host root lets networks use, besides what this engine made.
@@ -103,7 +118,8 @@ impl Driver {
         let monitor = RuleMonitor::open().ok();
         let firewall = Firewall::adopt(&mut filter, networks)?;
         let reserved = Reserved::adopt(firewall.published());
-        let state = State { route, filter, firewall, reserved, bridges, permitted };
+        let adopted = (firewall.published.clone(), firewall.opened.clone());
+        let state = State { route, filter, firewall, reserved, bridges, permitted, adopted };
         let host = Namespace::current().map_err(failed())?;
         Ok(Self { state: Mutex::new(state), pool, host, monitor })
     }
@@ -305,15 +321,15 @@ impl Driver {
     /// Removes each bridge of ours that is not in the list, with what is plugged into it, and each rule for another
     /// bridge; then ports that are not in their lists, and connections of addresses in our networks that are not in
     /// theirs. Ports that are missing are published again. Answers the names of the bridges that were removed.
+    /// Unless that is `complete`, ports that this driver published itself stay in any case.
     pub fn reconcile(
         &self,
-        by_right: &[InterfaceName],
-        (ports, opened): (&[Published], &[Opened]),
-        living: &[IpAddr],
+        by_right: &ByRight<'_>,
+        complete: bool,
     ) -> Result<Vec<String>, BridgeError> {
         let mut state = self.state();
         let state = &mut *state;
-        let known = |name: &str| by_right.iter().any(|link| link.as_str() == name);
+        let known = |name: &str| by_right.bridges.iter().any(|link| link.as_str() == name);
         let links = state.route.links().map_err(during("read", "bridges"))?;
         let strays: Vec<Link> =
             links.iter().filter(|l| ours(l).is_some() && !known(&l.name)).cloned().collect();
@@ -328,9 +344,9 @@ impl Driver {
         state.delete_links(&gone)?;
         state.bridges.retain(|name, _| known(name));
         state.firewall.remove_networks(&mut state.filter, |link| !known(link))?;
-        state.reconcile_ports(ports, opened)?;
+        state.reconcile_ports(by_right, complete)?;
         if state.firewall.networks().next().is_some() {
-            state.firewall.forget_strays(&mut state.filter, living)?;
+            state.firewall.forget_strays(&mut state.filter, by_right.living)?;
         }
         Ok(strays.into_iter().map(|link| link.name).collect())
     }
@@ -447,20 +463,26 @@ impl State {
     /// Takes back what nobody has a right to, and publishes again what is missing.
     fn reconcile_ports(
         &mut self,
-        ports: &[Published],
-        opened: &[Opened],
+        by_right: &ByRight<'_>,
+        complete: bool,
     ) -> Result<(), BridgeError> {
-        let Self { filter, firewall, reserved, .. } = self;
-        let strays: Vec<Published> =
-            firewall.published().filter(|port| !ports.contains(port)).copied().collect();
-        let closed: Vec<Opened> =
-            firewall.opened().filter(|port| !opened.contains(port)).copied().collect();
+        let Self { filter, firewall, reserved, adopted, .. } = self;
+        let (ports, opened): (BTreeSet<_>, BTreeSet<_>) =
+            (by_right.ports.iter().collect(), by_right.opened.iter().collect());
+        let stray = |port: &&Published| {
+            !ports.contains(*port) && (complete || adopted.0.contains(*port))
+        };
+        let strays: Vec<Published> = firewall.published().filter(stray).copied().collect();
+        let shut = |port: &&Opened| {
+            !opened.contains(*port) && (complete || adopted.1.contains(*port))
+        };
+        let closed: Vec<Opened> = firewall.opened().filter(shut).copied().collect();
         firewall.unpublish(filter, &strays, &closed)?;
         reserved.release(&strays);
         let missing = |port: &&Published| !firewall.published().any(|known| known == *port);
-        let missing: Vec<Published> = ports.iter().filter(missing).copied().collect();
+        let missing: Vec<Published> = by_right.ports.iter().filter(missing).copied().collect();
         let shut = |port: &&Opened| !firewall.opened().any(|known| known == *port);
-        let shut: Vec<Opened> = opened.iter().filter(shut).copied().collect();
+        let shut: Vec<Opened> = by_right.opened.iter().filter(shut).copied().collect();
         firewall.publish(filter, &missing, &shut)?;
         for port in &missing {
             reserved.take_back(port);

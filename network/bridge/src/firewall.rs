@@ -283,8 +283,17 @@ impl Firewall {
         socket: &mut NetfilterSocket,
         addresses: &[IpAddr],
     ) -> Result<(), BridgeError> {
-        for address in addresses {
-            let flows = socket.flows_of(*address).map_err(failed)?;
+        if addresses.len() <= FEW {
+            for address in addresses {
+                let flows = socket.flows_of(*address).map_err(failed)?;
+                socket.forget(&flows).map_err(failed)?;
+            }
+            return Ok(());
+        }
+        for ipv6 in [false, true].into_iter().filter(|v6| addresses.iter().any(|a| a.is_ipv6() == *v6)) {
+            let mut flows = socket.all_flows(ipv6).map_err(failed)?;
+            let gone = |address: &IpAddr| addresses.contains(address);
+            flows.retain(|flow| gone(&flow.source) || gone(&flow.answered_by));
             socket.forget(&flows).map_err(failed)?;
         }
         Ok(())
@@ -330,6 +339,8 @@ impl Firewall {
 }
 
 const UDP: u8 = 17;
+/// So many addresses are asked for one by one; each takes two walks of the kernel's table.
+const FEW: usize = 2;
 
 /// Lets flows to a port of the host begin anew: datagrams that began before it was published and so go on untranslated
 /// (`now`), or everything that still goes to the container from which it was taken.

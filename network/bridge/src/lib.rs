@@ -38,7 +38,7 @@ mod running;
 mod sandbox;
 mod veth;
 
-pub use driver::{Driver, Permitted, Sandbox, SandboxSpec};
+pub use driver::{ByRight, Driver, Permitted, Sandbox, SandboxSpec};
 pub use error::BridgeError;
 pub use network::{Attachment, Endpoint, GatewayMode, Network, Prefix};
 pub use published::{Opened, Published, Wanted};

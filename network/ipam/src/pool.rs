@@ -50,21 +50,21 @@ impl AddressPool {
     }
 }
 
-/// Docker's pools: seven blocks of which the first is usually the default bridge's, in the order in which they are
-/// tried.
+/// Docker's blocks, of which the first is usually the default bridge's, in the order in which they are tried; cut into
+/// subnets of 254 addresses, so that there are thousands of networks and not thirty.
 pub fn default_pools() -> Vec<AddressPool> {
     let pool = |a, b, prefix, size| AddressPool {
         base: IpNet::V4(Ipv4Net::new_assert(Ipv4Addr::new(a, b, 0, 0), prefix)),
         size,
     };
     vec![
-        pool(172, 17, 16, 16),
-        pool(172, 18, 16, 16),
-        pool(172, 19, 16, 16),
-        pool(172, 20, 14, 16),
-        pool(172, 24, 14, 16),
-        pool(172, 28, 14, 16),
-        pool(192, 168, 16, 20),
+        pool(172, 17, 16, 24),
+        pool(172, 18, 16, 24),
+        pool(172, 19, 16, 24),
+        pool(172, 20, 14, 24),
+        pool(172, 24, 14, 24),
+        pool(172, 28, 14, 24),
+        pool(192, 168, 16, 24),
     ]
 }
 
@@ -121,26 +121,28 @@ mod tests {
 
     #[test]
     fn docker_order_of_subnets_is_kept() {
-        let mut used = Vec::new();
+        // The default bridge and whole blocks are taken, one after the other.
+        let mut used = vec![net("172.17.0.0/16")];
         let mut order = Vec::new();
         while let Ok(subnet) = choose(&default_pools(), false, &used) {
-            used.push(subnet);
+            let whole = if subnet.to_string().starts_with("172") { 16 } else { 20 };
+            used.push(IpNet::new(subnet.addr(), whole).unwrap().trunc());
             order.push(subnet.to_string());
         }
-        assert_eq!(order.len(), 15 + 16);
-        assert_eq!(order[0], "172.17.0.0/16");
-        assert_eq!(order[14], "172.31.0.0/16");
-        assert_eq!(order[15], "192.168.0.0/20");
-        assert_eq!(order[30], "192.168.240.0/20");
+        assert_eq!(order.len(), 14 + 16);
+        assert_eq!(order[0], "172.18.0.0/24");
+        assert_eq!(order[13], "172.31.0.0/24");
+        assert_eq!(order[14], "192.168.0.0/24");
+        assert_eq!(order[29], "192.168.240.0/24");
     }
 
     #[test]
     fn routes_of_the_host_are_avoided_whatever_their_size() {
         let pools = default_pools();
         let used = [net("172.16.0.0/12"), net("192.168.5.0/24"), net("192.168.32.1/32")];
-        assert_eq!(choose(&pools, false, &used).unwrap(), net("192.168.16.0/20"));
-        let used = [net("172.16.0.0/12"), net("192.168.5.0/24"), net("192.168.16.0/32")];
-        assert_eq!(choose(&pools, false, &used).unwrap(), net("192.168.32.0/20"));
+        assert_eq!(choose(&pools, false, &used).unwrap(), net("192.168.0.0/24"));
+        let used = [net("172.16.0.0/12"), net("192.168.0.0/22"), net("192.168.4.9/32")];
+        assert_eq!(choose(&pools, false, &used).unwrap(), net("192.168.5.0/24"));
     }
 
     #[test]

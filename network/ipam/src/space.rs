@@ -92,6 +92,11 @@ impl AddressSpace {
             .is_some_and(|subnets| subnets.iter_mut().any(|subnet| subnet.release(address)))
     }
 
+    /// All addresses that are taken, gateways and reserved ones included.
+    pub fn taken(&self) -> impl Iterator<Item = IpAddr> {
+        self.networks.values().flatten().flat_map(Subnet::addresses)
+    }
+
     /// Forgets a network with its subnets; answers whether it was known.
     pub fn remove(&mut self, network: &str) -> bool {
         self.networks.remove(network).is_some()
@@ -123,13 +128,14 @@ mod tests {
     fn networks_get_subnets_that_overlap_neither_each_other_nor_routes() {
         let mut space = space();
         let routes = ["172.18.0.0/24".parse().unwrap()];
-        let first = space.add_next("bridge", false, &routes).unwrap().subnet();
+        space.add(config("bridge", "172.17.0.0/16")).unwrap();
+        let first = space.add_next("one", false, &routes).unwrap().subnet();
         let second = space.add_next("web", false, &routes).unwrap().subnet();
         let third = space.add_next("web", true, &routes).unwrap().subnet();
-        assert_eq!(first.to_string(), "172.17.0.0/16");
-        assert_eq!(second.to_string(), "172.19.0.0/16");
+        assert_eq!(first.to_string(), "172.18.1.0/24");
+        assert_eq!(second.to_string(), "172.18.2.0/24");
         assert_eq!(third.to_string(), "fd00::/64");
-        assert!(space.remove("bridge"));
+        assert!(space.remove("one"));
         assert_eq!(space.add_next("db", false, &routes).unwrap().subnet(), first);
     }
 

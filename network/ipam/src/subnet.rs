@@ -72,6 +72,11 @@ impl Subnet {
         self.gateway
     }
 
+    /// The addresses that are taken, the gateway's and the reserved ones included.
+    pub fn addresses(&self) -> impl Iterator<Item = IpAddr> {
+        self.taken.iter().copied()
+    }
+
     /// How many addresses are taken, the gateway's and the reserved ones included.
     pub fn taken(&self) -> usize {
         self.taken.len()

@@ -2,7 +2,7 @@
 
 use crate::check;
 use bridge::pool::NamespacePool;
-use bridge::{BridgeError, Driver, Opened, Permitted, Published, Resolver, SandboxSpec};
+use bridge::{BridgeError, ByRight, Driver, Opened, Permitted, Published, Resolver, SandboxSpec};
 use messages::Fd;
 use messages::network::{self as message, Counters, Prefix, Reply, Request};
 use netlink::Namespace;
@@ -92,11 +92,12 @@ impl Worker {
                 done()
             }
             Request::HostRoutes => self.host_routes(),
-            Request::Reconcile { bridges, ports, addresses } => {
+            Request::Reconcile { bridges, ports, addresses, complete } => {
                 let bridges = check::bridges(bridges)?;
                 let (ports, opened) = check::published(ports)?;
                 let living = check::addresses(addresses)?;
-                self.driver.reconcile(&bridges, (&ports, &opened), living).map_err(failure)?;
+                let by_right = ByRight { bridges: &bridges, ports: &ports, opened: &opened, living };
+                self.driver.reconcile(&by_right, *complete).map_err(failure)?;
                 done()
             }
         }

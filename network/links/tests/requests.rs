@@ -197,6 +197,7 @@ fn the_next_worker_knows_the_bridges_and_reconciles_them() {
         bridges: vec!["docker0".into()],
         ports: vec![],
         addresses: vec![],
+        complete: true,
     }).unwrap();
     let links = host.links();
     assert_eq!(links.len(), 3, "lo, docker0 and its veth: {links:?}");

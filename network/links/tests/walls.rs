@@ -155,7 +155,7 @@ fn every_request_works_behind_the_walls() {
     ask(engine, Request::Release { ports, addresses: vec![ip("172.17.0.2")] });
     ask(engine, Request::HostRoutes);
     assert_eq!(capabilities(&worker.process), CAPABILITIES);
-    ask(engine, Request::Reconcile { bridges: vec![], ports: vec![], addresses: vec![] });
+    ask(engine, Request::Reconcile { bridges: vec![], ports: vec![], addresses: vec![], complete: true });
     ask(engine, Request::RemoveBridge { link: "docker0".into() });
     stop(worker);
 }
@@ -181,6 +181,7 @@ fn a_killed_worker_leaves_what_containers_use_and_nothing_else() {
         bridges: vec!["docker0".into()],
         ports: vec![],
         addresses: vec![],
+        complete: true,
     });
     let eth0 = container.route_socket().unwrap().link("eth0").unwrap();
     assert!(eth0.up && eth0.operational, "the container's link outlives the worker");

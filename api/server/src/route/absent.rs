@@ -2,7 +2,6 @@
 //! were unknown.
 
 use crate::http::reply::{self, Reply};
-use crate::http::request::Request;
 use crate::routes::Route;
 use spec::{Class, Failure};
 
@@ -12,7 +11,7 @@ const NO_CLUSTER_VOLUMES: &str =
     "volume update only valid for cluster volumes, but swarm is unavailable";
 
 /// Answers such a route.
-pub(crate) fn call(route: Route, request: &Request) -> Result<Reply, Failure> {
+pub(crate) fn call(route: Route) -> Result<Reply, Failure> {
     let missing =
         |what: &str| Err(Failure::new(Class::NotImplemented, format!("{what} is not supported")));
     match route {
@@ -22,18 +21,6 @@ pub(crate) fn call(route: Route, request: &Request) -> Result<Reply, Failure> {
         Route::Plugin => missing("managing plugins"),
         Route::Checkpoint => missing("checkpoint of containers"),
         Route::Build | Route::BuildPrune => missing("building images"),
-        Route::NetworkCreate | Route::NetworkConnect | Route::NetworkDisconnect => {
-            missing("changing networks")
-        }
-        Route::NetworkPrune => Ok(reply::ok(&api_types::network::PruneReply::default())),
-        Route::NetworkRemove => {
-            let name = &request.name;
-            if engine::system::network::predefined_id(name).is_none() {
-                return Err(Failure::not_found(format!("network {name} not found")));
-            }
-            let text = format!("{name} is a pre-defined network and cannot be removed");
-            Err(Failure::new(Class::Forbidden, text))
-        }
         Route::ImagePush | Route::ImageSearch | Route::Distribution | Route::Auth => {
             Err(Failure::new(
                 Class::Unavailable,

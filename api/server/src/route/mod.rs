@@ -78,11 +78,16 @@ pub(crate) async fn call(
         Route::ImagePrune => image::prune(request).await,
         Route::NetworkList => network::list(request).await,
         Route::NetworkInspect => network::inspect(request).await,
+        Route::NetworkCreate => network::create(request).await,
+        Route::NetworkConnect => network::connect(request).await,
+        Route::NetworkDisconnect => network::disconnect(request).await,
+        Route::NetworkRemove => network::remove(request).await,
+        Route::NetworkPrune => network::prune(request).await,
         Route::VolumeList => volume::list(request).await,
         Route::VolumeCreate => volume::create(request).await,
         Route::VolumeInspect => volume::inspect(request).await,
         Route::VolumeRemove => volume::remove(request).await,
         Route::VolumePrune => volume::prune(request).await,
-        route => absent::call(route, &request),
+        route => absent::call(route),
     }
 }

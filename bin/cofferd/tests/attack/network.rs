@@ -45,7 +45,7 @@ fn bridge(change: impl FnOnce(&mut Bridge)) -> Request {
 }
 
 fn reconcile(bridges: Vec<String>) -> Request {
-    Request::Reconcile { bridges, ports: vec![], addresses: vec![] }
+    Request::Reconcile { bridges, ports: vec![], addresses: vec![], complete: true }
 }
 
 fn sandbox(change: impl FnOnce(&mut Endpoint)) -> Request {

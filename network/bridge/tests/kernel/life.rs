@@ -6,7 +6,7 @@ use crate::world::{
 };
 use bridge::firewall::Published;
 use bridge::pool::NamespacePool;
-use bridge::{BridgeError, Driver, Permitted};
+use bridge::{BridgeError, ByRight, Driver, Permitted};
 use std::time::Duration;
 
 fn wait_for_links(wanted: &[&str]) {
@@ -184,7 +184,9 @@ fn the_next_driver_takes_over_networks_and_ports() {
         let mut wanted = ports;
         wanted.sort();
         assert_eq!(read, wanted);
-        let removed = second.reconcile(&[name("br0"), name("br1")], (&ports, &[]), &[ip("172.30.0.2")]).unwrap();
+        let (bridges, living) = ([name("br0"), name("br1")], [ip("172.30.0.2")]);
+        let by_right = ByRight { bridges: &bridges, ports: &ports, opened: &[], living: &living };
+        let removed = second.reconcile(&by_right, true).unwrap();
         assert!(removed.is_empty());
         assert_eq!(rules_as_text(), before, "what was read is what is written");
         let b = sandbox(&second, "br0", "172.30.0.3");
@@ -205,7 +207,8 @@ fn reconciling_removes_what_nobody_owns_and_spares_others() {
         }
         let keep = sandbox(&driver, "br0", "172.30.0.2");
         let stray = sandbox(&driver, "br1", "172.30.1.2");
-        let removed = driver.reconcile(&[name("br0")], (&[], &[]), &[]).unwrap();
+        let by_right = ByRight { bridges: &[name("br0")], ..ByRight::default() };
+        let removed = driver.reconcile(&by_right, true).unwrap();
         assert_eq!(removed, ["br1", "br2"]);
         let left = links();
         assert_eq!(left.len(), 4, "lo, theirs, br0 and its veth: {left:?}");
