@@ -64,6 +64,13 @@ impl Bench {
         view.wait_for(|view| view.state.word() == status).await.unwrap();
     }
 
+    /// Waits until the workers have come to this.
+    async fn until_world(&self, reached: impl Fn(&world::State) -> bool) {
+        while !reached(&self.world.lock()) {
+            tokio::time::sleep(std::time::Duration::from_millis(1)).await;
+        }
+    }
+
     fn actions(&self) -> Vec<String> {
         let (past, _) = self.engine.events().subscribe();
         past.iter()

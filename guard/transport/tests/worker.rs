@@ -22,11 +22,11 @@ impl Handler<Request> for Fake {
             }
             Request::CreateSandbox { .. } => {
                 let given = incoming.descriptors.take(messages::Fd(0)).unwrap();
-                let reply = Reply::Sandbox { netns: messages::Fd(0) };
+                let reply = Reply::Sandbox { netns: messages::Fd(0), ports: vec![], resolver: None };
                 incoming.responder.answer(Ok((reply, vec![given])));
             }
             Request::EnsureBridge(_) => panic!("the worker dies"),
-            Request::Reconcile { .. } => drop(incoming.responder),
+            _ => drop(incoming.responder),
         }
     }
 }
@@ -164,9 +164,14 @@ async fn descriptors_travel_both_ways() {
     let client = Client::new(Role::Network);
     worker.connect(&client);
     let file: OwnedFd = std::fs::File::open("/dev/null").unwrap().into();
-    let request = Request::CreateSandbox { endpoints: vec![], sysctls: vec![] };
+    let request = Request::CreateSandbox {
+        endpoints: vec![],
+        sysctls: vec![],
+        ports: vec![],
+        resolver: false,
+    };
     let (reply, fds) = client.call(request, vec![file]).await.unwrap();
-    assert_eq!(reply, Reply::Sandbox { netns: messages::Fd(0) });
+    assert_eq!(reply, Reply::Sandbox { netns: messages::Fd(0), ports: vec![], resolver: None });
     assert_eq!(fds.len(), 1);
     worker.stop();
 }
@@ -210,7 +215,7 @@ async fn a_worker_that_does_not_answer_is_reported_after_the_deadline() {
     let worker = start();
     let client = Client::new(Role::Network);
     worker.connect(&client);
-    let failure = client.call(Request::Reconcile { bridges: vec![] }, vec![]).await.unwrap_err();
+    let failure = client.call(Request::Reconcile { bridges: vec![], addresses: vec![], ports: vec![] }, vec![]).await.unwrap_err();
     assert_eq!(failure.class, Class::DeadlineExceeded);
     assert_eq!(failure.message, "reconcile networks: the network worker did not answer in time");
     worker.stop();
