@@ -39,8 +39,7 @@ const LANES: usize = 32;
 /// Whether all bytes are ASCII and stand for themselves.
 fn is_plain(bytes: &[u8]) -> bool {
     let special = |byte: u8| {
-        (byte < 0x20)
-            | (byte >= 0x80)
+        !(0x20..0x80).contains(&byte)
             | (byte == b'"')
             | (byte == b'\\')
             | (byte == b'<')
