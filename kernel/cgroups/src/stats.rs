@@ -5,6 +5,9 @@ mod v1;
 mod v2;
 
 use crate::dir::Dir;
+use crate::layout::Kind;
+use crate::places::Places;
+use crate::settings::Version;
 use crate::{CgroupError, Group};
 use std::collections::BTreeMap;
 
@@ -240,30 +243,18 @@ pub struct MiscStats {
 impl Group {
     /// What the group uses now.
     pub fn stats(&self) -> Result<Stats, CgroupError> {
-        let mut stats = Stats::default();
-        if let Some(dir) = self.v2().filter(|_| self.mode == crate::Mode::V2) {
-            v2::read(dir, &mut stats)?;
-            more::read(&self.places, Some(dir), Some(dir), &mut stats)?;
-            return Ok(stats);
+        fn files(dir: Option<&Dir>) -> Option<&dyn Files> {
+            dir.map(|dir| dir as &dyn Files)
         }
-        stats.cpu = v1::cpu(self.v1("cpuacct"), self.v1("cpu"))?;
-        if let Some(dir) = self.v1("memory") {
-            stats.memory = v1::memory(dir)?;
+        if self.mode == crate::Mode::V2 {
+            let Some(dir) = self.v2() else { return Ok(Stats::default()) };
+            return read(&self.places, true, &|_| Some(dir));
         }
-        if let Some(dir) = self.v1("pids") {
-            stats.pids = pids(dir)?;
-        }
-        if let Some(dir) = self.v1("blkio") {
-            stats.io_bytes = v1::io(dir, "io_service_bytes_recursive")?;
-            stats.io_operations = v1::io(dir, "io_serviced_recursive")?;
-            stats.io_details = v1::io_details(dir)?;
-        }
-        if let Some(dir) = self.v1("cpuset") {
-            stats.cpuset = v1::cpuset(dir)?;
-        }
-        let of = |controller: &str| self.v1(controller).or_else(|| self.v2());
-        more::read(&self.places, of("hugetlb"), of("rdma"), &mut stats)?;
-        Ok(stats)
+        let v2 = || self.v2().filter(|_| self.places.version("hugetlb") == Some(Version::V2));
+        read(&self.places, false, &|controller| match controller {
+            "hugetlb" => files(self.v1("hugetlb").or_else(v2)),
+            other => files(self.v1(other)),
+        })
     }
 
     /// How many processes of the group were ended because memory was exhausted.
@@ -281,13 +272,95 @@ impl Group {
     }
 }
 
-fn pids(dir: &Dir) -> Result<Option<PidsStats>, CgroupError> {
+/// The files of a group.
+pub(crate) trait Files {
+    /// The content; `None` when there is no such file.
+    fn read_if_there(&self, file: &str) -> Result<Option<String>, CgroupError>;
+    /// Whether it is there.
+    fn has(&self, file: &str) -> bool;
+    /// The names that begin with `prefix`.
+    fn files(&self, prefix: &str) -> Result<Vec<String>, CgroupError>;
+}
+
+impl Files for Dir {
+    fn read_if_there(&self, file: &str) -> Result<Option<String>, CgroupError> {
+        Self::read_if_there(self, file)
+    }
+
+    fn has(&self, file: &str) -> bool {
+        Self::has(self, file)
+    }
+
+    fn files(&self, prefix: &str) -> Result<Vec<String>, CgroupError> {
+        Self::files(self, prefix)
+    }
+}
+
+impl Files for BTreeMap<String, String> {
+    fn read_if_there(&self, file: &str) -> Result<Option<String>, CgroupError> {
+        Ok(self.get(file).cloned())
+    }
+
+    fn has(&self, file: &str) -> bool {
+        self.contains_key(file)
+    }
+
+    fn files(&self, prefix: &str) -> Result<Vec<String>, CgroupError> {
+        Ok(self.keys().filter(|name| name.starts_with(prefix)).cloned().collect())
+    }
+}
+
+impl Stats {
+    /// What the contents of a group's files say, by their names: those of cgroup v2 (`v2`), or those of all controllers
+    /// of v1 together. What is not there is not counted; a line that is none is passed over.
+    pub fn of_files(v2: bool, files: &BTreeMap<String, String>) -> Self {
+        let controllers = ["hugetlb", "rdma"].map(str::to_owned).to_vec();
+        let kinds = [Kind::V1 { controllers }];
+        let places = Places::new(v2, kinds.iter().take(usize::from(!v2)), "hugetlb rdma");
+        // Only the kernel's files can fail.
+        read(&places, v2, &|_| Some(files)).unwrap_or_default()
+    }
+}
+
+/// Reads all parts. `of` has the files of a controller.
+fn read<'a>(
+    places: &Places,
+    v2: bool,
+    of: &dyn Fn(&str) -> Option<&'a dyn Files>,
+) -> Result<Stats, CgroupError> {
+    let mut stats = Stats::default();
+    more::read(places, of("hugetlb"), of("rdma"), &mut stats)?;
+    if v2 {
+        if let Some(dir) = of("") {
+            v2::read(dir, &mut stats)?;
+        }
+        return Ok(stats);
+    }
+    stats.cpu = v1::cpu(of("cpuacct"), of("cpu"))?;
+    if let Some(dir) = of("memory") {
+        stats.memory = v1::memory(dir)?;
+    }
+    if let Some(dir) = of("pids") {
+        stats.pids = pids(dir)?;
+    }
+    if let Some(dir) = of("blkio") {
+        stats.io_bytes = v1::io(dir, "io_service_bytes_recursive")?;
+        stats.io_operations = v1::io(dir, "io_serviced_recursive")?;
+        stats.io_details = v1::io_details(dir)?;
+    }
+    if let Some(dir) = of("cpuset") {
+        stats.cpuset = v1::cpuset(dir)?;
+    }
+    Ok(stats)
+}
+
+fn pids(dir: &dyn Files) -> Result<Option<PidsStats>, CgroupError> {
     let Some(current) = number(dir, "pids.current")? else { return Ok(None) };
     Ok(Some(PidsStats { current, limit: number(dir, "pids.max")? }))
 }
 
 /// A file with one number; `None` also for `max`.
-fn number(dir: &Dir, file: &str) -> Result<Option<u64>, CgroupError> {
+fn number(dir: &dyn Files, file: &str) -> Result<Option<u64>, CgroupError> {
     Ok(dir.read_if_there(file)?.and_then(|text| text.trim().parse().ok()))
 }
 

@@ -1,16 +1,16 @@
 //! Controllers of which the files are nearly the same on v1 and v2: huge pages, RDMA.
 
+use super::Files;
 use super::{HugetlbStats, RdmaStats, Stats, number, pairs};
 use crate::CgroupError;
-use crate::dir::Dir;
 use crate::places::Places;
 use std::collections::BTreeMap;
 
 /// Reads what of these the group has.
 pub(super) fn read(
     places: &Places,
-    hugetlb: Option<&Dir>,
-    rdma: Option<&Dir>,
+    hugetlb: Option<&dyn Files>,
+    rdma: Option<&dyn Files>,
     stats: &mut Stats,
 ) -> Result<(), CgroupError> {
     if let Some(hugetlb) = hugetlb.filter(|_| places.version("hugetlb").is_some()) {
@@ -31,7 +31,7 @@ pub(super) fn read(
     Ok(())
 }
 
-fn pages(dir: &Dir, size: &str) -> Result<HugetlbStats, CgroupError> {
+fn pages(dir: &dyn Files, size: &str) -> Result<HugetlbStats, CgroupError> {
     let file = |file: &str| number(dir, &format!("hugetlb.{size}.{file}"));
     // Reservations (Linux 5.7) are what the limit is held by.
     let either = |reserved: &str, used: &str| Ok(file(reserved)?.or(file(used)?).unwrap_or(0));
@@ -51,7 +51,7 @@ fn pages(dir: &Dir, size: &str) -> Result<HugetlbStats, CgroupError> {
 }
 
 /// Lines as `mlx4_0 hca_handle=2 hca_object=2000`; a limit may be `max`.
-fn devices(dir: &Dir) -> Result<BTreeMap<String, RdmaStats>, CgroupError> {
+fn devices(dir: &dyn Files) -> Result<BTreeMap<String, RdmaStats>, CgroupError> {
     let mut devices: BTreeMap<String, RdmaStats> = BTreeMap::new();
     for (file, limits) in [("rdma.current", false), ("rdma.max", true)] {
         for line in dir.read_if_there(file)?.unwrap_or_default().lines() {

@@ -1,17 +1,17 @@
 //! Statistics of cgroup v1.
 
+use super::Files;
 use super::{
     CpuStats, CpusetStats, IoDetails, IoEntry, MemoryPart, MemoryStats, device, number, pairs,
 };
 use crate::CgroupError;
-use crate::dir::Dir;
 
 /// The kernel's "no limit": the largest number of whole pages. Pages have at most 64 KiB.
 const NO_LIMIT: u64 = (i64::MAX as u64) & !0xffff;
 
 pub(super) fn cpu(
-    account: Option<&Dir>,
-    quota: Option<&Dir>,
+    account: Option<&dyn Files>,
+    quota: Option<&dyn Files>,
 ) -> Result<Option<CpuStats>, CgroupError> {
     let Some(account) = account else { return Ok(None) };
     let Some(total) = number(account, "cpuacct.usage")? else { return Ok(None) };
@@ -43,7 +43,7 @@ pub(super) fn cpu(
     Ok(Some(cpu))
 }
 
-pub(super) fn memory(dir: &Dir) -> Result<Option<MemoryStats>, CgroupError> {
+pub(super) fn memory(dir: &dyn Files) -> Result<Option<MemoryStats>, CgroupError> {
     let Some(usage) = number(dir, "memory.usage_in_bytes")? else { return Ok(None) };
     let part = |prefix: &str| part(dir, prefix);
     let with_swap = part("memory.memsw")?;
@@ -66,7 +66,7 @@ pub(super) fn memory(dir: &Dir) -> Result<Option<MemoryStats>, CgroupError> {
 }
 
 /// The four files that v1 has of each kind of memory.
-fn part(dir: &Dir, prefix: &str) -> Result<Option<MemoryPart>, CgroupError> {
+fn part(dir: &dyn Files, prefix: &str) -> Result<Option<MemoryPart>, CgroupError> {
     let file = |file: &str| number(dir, &format!("{prefix}.{file}"));
     let Some(usage) = file("usage_in_bytes")? else { return Ok(None) };
     Ok(Some(MemoryPart {
@@ -78,7 +78,7 @@ fn part(dir: &Dir, prefix: &str) -> Result<Option<MemoryPart>, CgroupError> {
 }
 
 /// The state of a `cpuset`.
-pub(super) fn cpuset(dir: &Dir) -> Result<Option<CpusetStats>, CgroupError> {
+pub(super) fn cpuset(dir: &dyn Files) -> Result<Option<CpusetStats>, CgroupError> {
     let Some(cpus) = dir.read_if_there("cpuset.cpus")? else { return Ok(None) };
     let flag = |file: &str| Ok::<_, CgroupError>(number(dir, file)?.unwrap_or(0));
     let level = dir.read_if_there("cpuset.sched_relax_domain_level")?.unwrap_or_default();
@@ -103,11 +103,11 @@ fn list(text: &str) -> Vec<u16> {
         let (first, last) = part.split_once('-').unwrap_or((part, part));
         Some(first.parse::<u16>().ok()?..=last.parse::<u16>().ok()?)
     };
-    text.trim().split(',').filter_map(range).flatten().collect()
+    text.trim().split(',').filter_map(range).flatten().take(8192).collect()
 }
 
 /// The tables that only some schedulers fill.
-pub(super) fn io_details(dir: &Dir) -> Result<IoDetails, CgroupError> {
+pub(super) fn io_details(dir: &dyn Files) -> Result<IoDetails, CgroupError> {
     if !dir.has("blkio.bfq.io_queued_recursive") && !dir.has("blkio.io_queued_recursive") {
         return Ok(IoDetails::default());
     }
@@ -124,7 +124,7 @@ pub(super) fn io_details(dir: &Dir) -> Result<IoDetails, CgroupError> {
 
 /// A table of block devices: BFQ's where that scheduler has counted something, then CFQ's of older kernels, else the
 /// general one.
-pub(super) fn io(dir: &Dir, table: &str) -> Result<Vec<IoEntry>, CgroupError> {
+pub(super) fn io(dir: &dyn Files, table: &str) -> Result<Vec<IoEntry>, CgroupError> {
     for prefix in ["blkio.bfq", "blkio", "blkio.throttle"] {
         let text = dir.read_if_there(&format!("{prefix}.{table}"))?.unwrap_or_default();
         let entries: Vec<IoEntry> = text.lines().filter_map(entry).collect();

@@ -1,14 +1,14 @@
 //! Statistics of cgroup v2.
 
+use super::Files;
 use super::{
     CpuStats, IoEntry, MemoryPart, MemoryStats, MiscStats, Pressure, Stall, Stats, device, number,
     pairs, pids,
 };
 use crate::CgroupError;
-use crate::dir::Dir;
 use std::collections::BTreeMap;
 
-pub(super) fn read(dir: &Dir, stats: &mut Stats) -> Result<(), CgroupError> {
+pub(super) fn read(dir: &dyn Files, stats: &mut Stats) -> Result<(), CgroupError> {
     stats.cpu = cpu(dir)?;
     stats.memory = memory(dir)?;
     stats.pids = pids(dir)?;
@@ -37,7 +37,7 @@ pub(super) fn read(dir: &Dir, stats: &mut Stats) -> Result<(), CgroupError> {
 
 /// Lines as `some avg10=0.12 avg60=0.00 avg300=0.00 total=17`. The file is missing or cannot be read (EOPNOTSUPP) where
 /// this is switched off.
-fn pressure(dir: &Dir, file: &str) -> Result<Option<Pressure>, CgroupError> {
+fn pressure(dir: &dyn Files, file: &str) -> Result<Option<Pressure>, CgroupError> {
     let Some(text) = dir.read_if_there(file)? else { return Ok(None) };
     let mut pressure = Pressure::default();
     for line in text.lines() {
@@ -71,7 +71,7 @@ fn hundredths(text: &str) -> u32 {
 }
 
 /// `misc.current` has lines as `sev 3`, `misc.events` as `sev.max 2`.
-fn misc(dir: &Dir) -> Result<BTreeMap<String, MiscStats>, CgroupError> {
+fn misc(dir: &dyn Files) -> Result<BTreeMap<String, MiscStats>, CgroupError> {
     let mut found: BTreeMap<String, MiscStats> = BTreeMap::new();
     for (name, usage) in pairs(&dir.read_if_there("misc.current")?.unwrap_or_default()) {
         found.entry(name).or_default().usage = usage;
@@ -84,7 +84,7 @@ fn misc(dir: &Dir) -> Result<BTreeMap<String, MiscStats>, CgroupError> {
 }
 
 /// `cpu.stat` is there without the controller; times are in microseconds.
-fn cpu(dir: &Dir) -> Result<Option<CpuStats>, CgroupError> {
+fn cpu(dir: &dyn Files) -> Result<Option<CpuStats>, CgroupError> {
     let Some(text) = dir.read_if_there("cpu.stat")? else { return Ok(None) };
     let stat = pairs(&text);
     let get = |word: &str| stat.get(word).copied().unwrap_or(0);
@@ -101,7 +101,7 @@ fn cpu(dir: &Dir) -> Result<Option<CpuStats>, CgroupError> {
     }))
 }
 
-fn memory(dir: &Dir) -> Result<Option<MemoryStats>, CgroupError> {
+fn memory(dir: &dyn Files) -> Result<Option<MemoryStats>, CgroupError> {
     let Some(usage) = number(dir, "memory.current")? else { return Ok(None) };
     let events = pairs(&dir.read_if_there("memory.events")?.unwrap_or_default());
     let event = |word: &str| events.get(word).copied().unwrap_or(0);
