@@ -6,8 +6,9 @@
 mod common;
 
 use common::{Bundle, exec, joining, kill};
-use launch::{CgroupJoin, LaunchError, Stdio};
-use plan::Given;
+use launch::{CgroupJoin, Extras, LaunchError, StateText, Stdio, Supervisor, gate};
+use plan::{Filter, Given, ProcessPlan};
+use spec::oci::{Hook, Hooks, IoPriority, Mount, Scheduler};
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::sync::atomic::{AtomicI32, Ordering};
 use sys::clone::{CloneArgs, Cloned, clone3};
@@ -100,4 +101,111 @@ fn a_failed_start_does_not_allocate_in_the_child() {
     let mut bundle = Bundle::new("true");
     bundle.process().cwd = "/proc/self/fd/3".to_owned();
     assert!(matches!(bundle.run().unwrap_err(), LaunchError::Step(_)));
+}
+
+fn hook(path: &str, script: &str) -> Hook {
+    let args = ["sh", "-c", script].map(str::to_owned).to_vec();
+    Hook { path: path.to_owned(), args, env: vec!["A=b".to_owned()], timeout: Some(60) }
+}
+
+fn typed(kind: &str, destination: &str, options: &[&str]) -> Mount {
+    Mount {
+        destination: destination.to_owned(),
+        kind: Some(kind.to_owned()),
+        source: Some(kind.to_owned()),
+        options: options.iter().map(|option| (*option).to_owned()).collect(),
+        ..Mount::default()
+    }
+}
+
+/// A bundle that uses what only a runtime command asks for.
+fn with_everything() -> Bundle {
+    let mut bundle = Bundle::new("exit 4");
+    bundle.given.administrator = true;
+    bundle.by_path = true;
+    bundle.spec.hooks = Some(Hooks {
+        prestart: vec![hook("/bin/busybox", "true")],
+        create_runtime: vec![hook("/bin/busybox", "true")],
+        create_container: vec![hook("/bin/busybox", "cat")],
+        start_container: vec![hook("/bin/sh", "cat")],
+        ..Hooks::default()
+    });
+    std::fs::create_dir(bundle.root.path().join("data/inner")).unwrap();
+    std::fs::write(bundle.root.path().join("data/inner/file"), "x").unwrap();
+    std::os::unix::fs::symlink("x", bundle.root.path().join("data/link")).unwrap();
+    for mount in [
+        typed("tmpfs", "/data", &["tmpcopyup", "rshared"]),
+        typed("tmpfs", "/data", &["remount", "ro", "rnoexec"]),
+        typed("ramfs", "/other", &["noexec", "sync"]),
+    ] {
+        bundle.spec.mounts.push(mount);
+        bundle.sources.push(None);
+    }
+    let process = bundle.process();
+    process.no_new_privileges = true;
+    process.scheduler =
+        Some(Scheduler { policy: "SCHED_BATCH".to_owned(), ..Scheduler::default() });
+    process.io_priority = Some(IoPriority { class: "IOPRIO_CLASS_BE".to_owned(), priority: 3 });
+    let linux = bundle.spec.linux.as_mut().unwrap();
+    linux.namespaces.push(spec::oci::Namespace { kind: "time".to_owned(), path: None });
+    let offset = spec::oci::TimeOffset { secs: 7, nanosecs: 0 };
+    linux.time_offsets.insert("boottime".to_owned(), offset);
+    bundle
+}
+
+fn state() -> StateText {
+    StateText::new(|pid, status| format!("{pid} {status}"))
+}
+
+#[test]
+fn nothing_that_a_runtime_command_asks_for_allocates_in_the_child() {
+    forbid();
+    for user in [false, true] {
+        let directory = tempfile::tempdir().unwrap();
+        let directory = common::open_path(directory.path());
+        let mut bundle = with_everything();
+        if user {
+            bundle.with_user_namespace();
+            // What the host may mount by mount(2), a user namespace may not.
+            bundle.spec.mounts.pop();
+            bundle.sources.pop();
+        }
+        let program = [6u8, 0, 0, 0, 0, 0, 0xff, 0x7f].to_vec();
+        let flags = sys::seccomp::FilterFlags::NEW_LISTENER;
+        bundle.given.filter = Some(Filter { program, flags });
+        let (ours, theirs) = std::os::unix::net::UnixStream::pair().unwrap();
+        let process = ProcessPlan::joining(bundle.process(), &Given::default()).unwrap();
+        let extras = Extras {
+            gate: Some(gate::bind(&directory, "start").unwrap()),
+            preserved: vec![std::fs::File::open("/dev/null").unwrap().into()],
+            state: Some(state()),
+            supervisor: Some(Supervisor { socket: theirs.into(), state: state() }),
+            no_pivot: user,
+            times: true,
+            ..Extras::default()
+        };
+        let (stdio, _output) = common::piped();
+        let (created, _root) = bundle.create_extra(stdio, extras).unwrap();
+        let running = created.leave().unwrap();
+        gate::open(&directory, "start", &process).unwrap();
+        assert_eq!(wait(&running.pidfd).unwrap(), Exit::Code(4));
+        drop(ours);
+    }
+}
+
+#[test]
+fn hooks_that_fail_do_not_allocate_in_the_child() {
+    forbid();
+    for change in [
+        |hooks: &mut Hooks| hooks.create_container[0].path = "/nope".to_owned(),
+        |hooks: &mut Hooks| hooks.start_container[0].path = "/nope".to_owned(),
+        |hooks: &mut Hooks| hooks.prestart[0].path = "/nope".to_owned(),
+        |hooks: &mut Hooks| hooks.start_container[0].args[2] = "exit 3".to_owned(),
+    ] {
+        let mut bundle = with_everything();
+        change(bundle.spec.hooks.as_mut().unwrap());
+        let extras = Extras { state: Some(state()), ..Extras::default() };
+        let error = bundle.run_extra(extras).unwrap_err();
+        assert!(error.to_string().starts_with("run "), "{error}");
+    }
 }
