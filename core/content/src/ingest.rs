@@ -122,6 +122,11 @@ impl Ingest {
         Ok(())
     }
 
+    /// The digest of what was written until now.
+    pub fn digest(&self) -> Digest {
+        Digest::from_sha256(&self.hash.clone().finalize().into())
+    }
+
     /// Checks digest and size, makes the blob durable and then visible.
     pub fn commit(mut self) -> Result<Blob, Error> {
         match self.expected.size {

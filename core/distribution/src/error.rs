@@ -337,6 +337,19 @@ impl Error {
         matches!(self, Self::Transport { source, .. } if source.is_unreachable())
     }
 
+    /// A server that was not reached was not reached with any request: told of its first page, as the reference engine
+    /// does, which asks for that first.
+    pub(crate) fn of_server(self, base: &crate::Address) -> Self {
+        match self {
+            Self::Transport { source, .. } if source.is_unreachable() => Self::Transport {
+                method: hyper::Method::GET,
+                url: base.at(format!("{}/v2/", base.path)).shown(),
+                source,
+            },
+            other => other,
+        }
+    }
+
     /// How long the registry asks to wait.
     pub fn retry_after(&self) -> Option<Duration> {
         self.refusal().and_then(|refusal| refusal.retry_after)

@@ -156,7 +156,7 @@ impl Repository {
                 Err(error) if endpoint.is_mirror || error.is_unreachable() => {
                     tracing::debug!("{}: {error}", endpoint.base);
                     // Of a registry that was not reached by TLS, what was said without it counts.
-                    failure = Some(error);
+                    failure = Some(error.of_server(&endpoint.base));
                 }
                 Err(error) => return Err(error),
             }

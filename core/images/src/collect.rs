@@ -1,6 +1,6 @@
 //! Removing what nobody has.
 
-use crate::record::{IMAGES, LAYERS, REFERENCES, User};
+use crate::record::{COMPRESSED, IMAGES, LAYERS, REFERENCES, User};
 use crate::{Error, Lease, Store};
 use metadata::Read as _;
 use spec::{Digest, SnapshotKey};
@@ -76,6 +76,9 @@ impl Store {
             collected.bytes += writer.get(LAYERS, &removal.key)?.map_or(0, |layer| layer.size);
             writer.remove(LAYERS, &removal.key)?;
             removals.push(removal);
+        }
+        for digest in &blobs {
+            writer.remove(COMPRESSED, digest)?;
         }
         writer.commit()?;
         for digest in blobs {

@@ -50,6 +50,7 @@ mod list;
 mod load;
 mod lookup;
 mod prune;
+mod pushed;
 mod record;
 mod remove;
 mod save;

@@ -17,6 +17,9 @@ pub(crate) const LAYERS: Table<SnapshotKey, Layer> = Table::new("layers");
 /// Blobs that were fetched for an image that does not exist yet.
 pub(crate) const FETCHED: Table<Digest, Wanted> = Table::new("fetched");
 
+/// What the compressed form of an uncompressed layer is, by that layer's digest.
+pub(crate) const COMPRESSED: Table<Digest, Descriptor> = Table::new("compressed");
+
 /// What is known about one image without reading its configuration.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Image {

@@ -7,13 +7,17 @@ pub mod archive;
 pub mod change;
 pub mod layers;
 pub mod pull;
+pub mod push;
+pub mod registry;
 pub mod show;
 pub mod stream;
 
 pub use archive::ImportOptions;
 pub use change::ImageRemoveOptions;
-pub use distribution::Credentials;
+pub use distribution::{Credentials, Found};
 pub use pull::PullOptions;
+pub use push::PushOptions;
+pub use registry::Remote;
 pub use show::ImageListOptions;
 
 use crate::container::state::State;

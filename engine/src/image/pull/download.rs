@@ -25,6 +25,8 @@ const HEADWAY: u64 = 64 << 10;
 /// How far a download is.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Phase {
+    /// It is about to begin.
+    Starting,
     /// Others are first.
     Waiting,
     /// Bytes come.
@@ -66,12 +68,14 @@ impl Drop for Download {
 pub(crate) struct Downloads {
     table: Mutex<HashMap<Digest, Weak<Download>>>,
     slots: Arc<Semaphore>,
+    most: usize,
 }
 
 impl Downloads {
     /// At most so many at the same time.
     pub(crate) fn new(most: usize) -> Self {
-        Self { table: Mutex::default(), slots: Arc::new(Semaphore::new(most.max(1))) }
+        let most = most.max(1);
+        Self { table: Mutex::default(), slots: Arc::new(Semaphore::new(most)), most }
     }
 
     /// The digests that are being downloaded.
@@ -98,7 +102,10 @@ impl Downloads {
         if let Some(download) = running.filter(|download| !failed(download)) {
             return (download, false);
         }
-        let (sender, progress) = watch::channel(Progress { phase: Phase::Waiting, received: 0 });
+        // With a free slot it begins at once.
+        let is_free = table.len() < self.most;
+        let phase = if is_free { Phase::Starting } else { Phase::Waiting };
+        let (sender, progress) = watch::channel(Progress { phase, received: 0 });
         let tape = Arc::new(Tape::default());
         let work = Work {
             store: store.clone(),

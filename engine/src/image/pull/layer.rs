@@ -131,7 +131,7 @@ async fn run(engine: &Engine, lease: &Lease, wanted: &Wanted, source: OwnedFd) -
 
 /// Waits until bytes come.
 async fn started(download: &Download) -> Result<(), Failure> {
-    wait(download, |phase| !matches!(phase, Phase::Waiting)).await
+    wait(download, |phase| !matches!(phase, Phase::Starting | Phase::Waiting)).await
 }
 
 /// Waits until the blob is in the store.
@@ -151,7 +151,17 @@ async fn wait(download: &Download, until: impl Fn(&Phase) -> bool) -> Result<(),
     }
 }
 
-/// Makes sure that a layer is there, under the lease; the bytes of its files.
+/// Keeps a layer under the lease; the bytes of its files when it is there with its blob.
+pub(crate) async fn find(
+    engine: &Engine,
+    lease: &Lease,
+    wanted: &Wanted,
+) -> Result<Option<u64>, Failure> {
+    let (chain, diff_id, blob) = (&wanted.chain, &wanted.diff_id, &wanted.blob.digest);
+    Ok(engine.images().find_layer(lease, chain, diff_id, blob).await?)
+}
+
+/// Gets a layer that is not there; the bytes of its files.
 pub(crate) async fn ensure(
     engine: &Engine,
     repository: &Repository,
@@ -159,12 +169,8 @@ pub(crate) async fn ensure(
     wanted: &Wanted,
     line: &mut Line,
 ) -> Outcome {
-    let (chain, diff_id, blob) = (&wanted.chain, &wanted.diff_id, &wanted.blob.digest);
-    if let Some(size) = engine.images().find_layer(lease, chain, diff_id, blob).await? {
-        line.say("Already exists").await;
-        return Ok(size);
-    }
-    lease.made_layer(chain);
+    let blob = &wanted.blob.digest;
+    lease.made_layer(&wanted.chain);
     loop {
         let is_here = lease.keep_blob(engine.images().content(), blob)?;
         let (download, mine) = if is_here {
@@ -213,7 +219,7 @@ async fn follow(
                 Phase::Running if now.received > 0 => {
                     line.count("Downloading", now.received, total).await;
                 }
-                Phase::Running => {}
+                Phase::Starting | Phase::Running => {}
                 Phase::Retrying(wait) => {
                     let seconds = wait.as_secs().max(1);
                     let plural = if seconds == 1 { "" } else { "s" };

@@ -188,19 +188,23 @@ impl Pull {
                 Wanted { blob: blob.clone(), chain, diff_id: diff_id.clone() }
             })
             .collect();
-        let mut lines = Vec::new();
-        for wanted in &layers {
+        let mut found = Vec::new();
+        for wanted in layers {
             let mut line = self.report.line(wanted.blob.digest.short());
-            line.say("Pulling fs layer").await;
-            lines.push(line);
+            let size = layer::find(&self.engine, lease, &wanted).await?;
+            line.say(if size.is_some() { "Already exists" } else { "Pulling fs layer" }).await;
+            found.push((wanted, line, size));
         }
-        let ensure = |(wanted, mut line): (&Wanted, report::Line)| {
-            let (wanted, lease) = (wanted.clone(), Arc::clone(lease));
+        let ensure = |(wanted, mut line, size): (Wanted, report::Line, Option<u64>)| {
+            let lease = Arc::clone(lease);
             async move {
+                if let Some(size) = size {
+                    return Ok(size);
+                }
                 layer::ensure(&self.engine, &self.repository, &lease, &wanted, &mut line).await
             }
         };
-        let work: Vec<_> = layers.iter().zip(lines).map(ensure).collect();
+        let work: Vec<_> = found.into_iter().map(ensure).collect();
         // All at once: downloads and unpacking have their own bounds.
         let count = work.len().max(1);
         let sizes: Vec<u64> = stream::iter(work).buffered(count).try_collect().await?;
@@ -239,6 +243,12 @@ impl Pull {
         })
         .await
     }
+}
+
+/// The digest of some bytes.
+pub(crate) fn digest(bytes: &[u8]) -> Digest {
+    use sha2::Digest as _;
+    Digest::from_sha256(&sha2::Sha256::digest(bytes).into())
 }
 
 /// The repository as a pull's title names it: without the registry.

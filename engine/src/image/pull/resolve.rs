@@ -130,7 +130,11 @@ fn check_kinds(manifest: &Manifest) -> Result<(), Failure> {
     Ok(())
 }
 
-async fn fetch_config(repository: &Repository, config: &Descriptor) -> Result<Vec<u8>, Failure> {
+/// The bytes of a configuration.
+pub(crate) async fn fetch_config(
+    repository: &Repository,
+    config: &Descriptor,
+) -> Result<Vec<u8>, Failure> {
     let too_large = || {
         Failure::invalid(format!(
             "image configuration {} has {} bytes, more than {DOCUMENT_MAX}",
@@ -181,15 +185,28 @@ async fn read_config(
     Ok(Some(bytes))
 }
 
+/// The first of a registry's errors; the others say the same again.
+fn first(refusal: &distribution::Refusal) -> String {
+    match refusal.errors.first() {
+        Some((code, message)) if message.is_empty() => code.to_string(),
+        Some((code, message)) => format!("{code}: {message}"),
+        None => refusal.to_string(),
+    }
+}
+
+/// A registry's refusal of anything but a pull.
+pub(crate) fn refused(error: Error) -> Failure {
+    match error.refusal() {
+        Some(refusal) => Failure::new(error.class(), first(refusal)),
+        None => error.into(),
+    }
+}
+
 /// A registry's refusal in the words that clients look for.
 pub(crate) fn failure(error: Error, name: &Reference) -> Failure {
     let unknown = error.is_manifest_unknown();
     let Some(refusal) = error.refusal() else { return error.into() };
-    let cause = match refusal.errors.first() {
-        Some((code, message)) if message.is_empty() => code.to_string(),
-        Some((code, message)) => format!("{code}: {message}"),
-        None => refusal.to_string(),
-    };
+    let cause = first(refusal);
     match refusal.code() {
         Code::Denied => Failure::not_found(format!(
             "pull access denied for {}, repository does not exist or may require 'docker login': {cause}",
