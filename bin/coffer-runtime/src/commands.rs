@@ -80,17 +80,12 @@ fn wrong(name: &str, value: String, allowed: &str) -> Error {
 }
 
 fn creation(flags: &ArgMatches) -> Result<CreateOptions, Error> {
-    if flags.get_flag("no-pivot") {
-        return Err(Error::Unsupported {
-            what: "--no-pivot".to_owned(),
-            cause: "a root that is not changed by pivot_root can be left again".to_owned(),
-        });
-    }
     Ok(CreateOptions {
         bundle: path(flags, "bundle").unwrap_or_else(|| ".".into()),
         console_socket: path(flags, "console-socket"),
         pid_file: path(flags, "pid-file"),
         pidfd_socket: path(flags, "pidfd-socket"),
+        no_pivot: flags.get_flag("no-pivot"),
         no_new_keyring: flags.get_flag("no-new-keyring"),
         preserve_fds: number(flags, "preserve-fds")?.unwrap_or(0),
     })

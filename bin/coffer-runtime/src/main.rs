@@ -68,6 +68,7 @@ fn options(matches: &ArgMatches) -> Result<Options, Error> {
         root: path("root").unwrap_or_else(oci::default_root),
         systemd_cgroup: matches.get_flag("systemd-cgroup"),
         rootless,
+        timings: matches.get_flag("timings"),
         criu: path("criu").unwrap_or_else(|| "criu".into()),
     })
 }
@@ -79,7 +80,10 @@ fn refused(error: &clap::Error) -> ExitCode {
         ErrorKind::DisplayHelp | ErrorKind::DisplayVersion => print::text(&error.to_string()),
         kind => {
             let text = error.to_string();
-            let line = text.lines().next().unwrap_or_default().trim_start_matches("error: ");
+            // The sentence, without the usage that follows after an empty line.
+            let lines = text.lines().take_while(|line| !line.trim().is_empty()).map(str::trim);
+            let line = lines.collect::<Vec<_>>().join(" ");
+            let line = line.trim_start_matches("error: ");
             // runc's code for a command that it does not have.
             let code = if kind == ErrorKind::InvalidSubcommand { 3 } else { 1 };
             fail(&log::Log::to_stderr(), line, code)

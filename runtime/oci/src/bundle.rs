@@ -6,7 +6,9 @@ use launch::Source;
 use plan::SourceKind;
 use rustix::fs::{FileType, Mode, OFlags, fstat};
 use spec::oci::{Mount, Spec};
+use std::ffi::CString;
 use std::os::fd::OwnedFd;
+use std::os::unix::ffi::OsStringExt;
 use std::path::{Path, PathBuf};
 use sys::clone::Namespaces;
 
@@ -39,16 +41,19 @@ impl Bundle {
         Ok(self.path.join(&root.path))
     }
 
-    /// The root file system, open.
-    pub(crate) fn open_rootfs(&self) -> Result<OwnedFd, Error> {
+    /// The root file system, open, and its path without symbolic links.
+    pub(crate) fn open_rootfs(&self) -> Result<(PathBuf, OwnedFd), Error> {
         let path = self.rootfs()?;
+        let failed = |errno| Error::system("open root.path", path.display().to_string(), errno);
+        let resolved =
+            std::fs::canonicalize(&path).map_err(Error::file("open root.path", &path))?;
         let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
-        rustix::fs::open(&path, flags, Mode::empty())
-            .map_err(|errno| Error::system("open root.path", path.display().to_string(), errno))
+        let fd = rustix::fs::open(&resolved, flags, Mode::empty()).map_err(failed)?;
+        Ok((resolved, fd))
     }
 
     /// For each mount the source, if it is a bind mount.
-    pub(crate) fn open_sources(&self) -> Result<Vec<Option<OwnedFd>>, Error> {
+    pub(crate) fn open_sources(&self) -> Result<Vec<Option<Opened>>, Error> {
         let open = |(index, mount): (usize, &Mount)| {
             if !is_bind(mount) {
                 return Ok(None);
@@ -58,9 +63,9 @@ impl Bundle {
             let source = source.ok_or_else(|| Error::value(field, "", "a file or directory"))?;
             let path = self.path.join(source);
             let object = format!("{} for mount {:?}", path.display(), mount.destination);
-            rustix::fs::open(&path, OFlags::PATH | OFlags::CLOEXEC, Mode::empty())
-                .map(Some)
-                .map_err(|errno| Error::system("open", object, errno))
+            let opened = rustix::fs::open(&path, OFlags::PATH | OFlags::CLOEXEC, Mode::empty());
+            let file = opened.map_err(|errno| Error::system("open", object, errno))?;
+            Ok(Some(Opened { path, file }))
         };
         self.spec.mounts.iter().enumerate().map(open).collect()
     }
@@ -79,9 +84,7 @@ impl Bundle {
             if joins.iter().any(|(other, _)| *other == kind) {
                 return Err(Error::value(field, path, "named once for each type"));
             }
-            let object = format!("{field} {path}");
-            let fd = rustix::fs::open(path, OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty());
-            joins.push((kind, fd.map_err(|errno| Error::system("open", object, errno))?));
+            joins.push((kind, launch::open_namespace(Path::new(path), kind)?));
         }
         Ok(joins)
     }
@@ -113,19 +116,34 @@ fn kind(name: &str) -> Option<Namespaces> {
     })
 }
 
+/// What a path leads to.
+#[derive(Debug)]
+pub(crate) struct Opened {
+    path: PathBuf,
+    file: OwnedFd,
+}
+
 /// What the sources are, for the plan.
-pub(crate) fn kinds(sources: &[Option<OwnedFd>]) -> Result<Vec<Option<SourceKind>>, Error> {
-    let kind = |fd: &OwnedFd| {
-        let status = fstat(fd).map_err(|errno| Error::system("look at", "mount source", errno))?;
-        Ok(match FileType::from_raw_mode(status.st_mode) {
+pub(crate) fn kinds(sources: &[Option<Opened>]) -> Result<Vec<Option<SourceKind>>, Error> {
+    let kind = |Opened { path, file }: &Opened| {
+        let failed = |errno| Error::system("look at", path.display().to_string(), errno);
+        Ok(match FileType::from_raw_mode(fstat(file).map_err(failed)?.st_mode) {
             FileType::Directory => SourceKind::Directory,
             _ => SourceKind::File,
         })
     };
-    sources.iter().map(|fd| fd.as_ref().map(kind).transpose()).collect()
+    sources.iter().map(|source| source.as_ref().map(kind).transpose()).collect()
 }
 
 /// The sources, for the launch.
-pub(crate) fn given(sources: Vec<Option<OwnedFd>>) -> Vec<Option<Source>> {
-    sources.into_iter().map(|fd| fd.map(Source::File)).collect()
+pub(crate) fn given(sources: Vec<Option<Opened>>) -> Result<Vec<Option<Source>>, Error> {
+    let source = |Opened { path, file }: Opened| Ok(Source::Path { path: c_path(path)?, file });
+    sources.into_iter().map(|opened| opened.map(source).transpose()).collect()
+}
+
+/// A path of the host as the kernel reads it.
+pub(crate) fn c_path(path: PathBuf) -> Result<CString, Error> {
+    let text = path.display().to_string();
+    CString::new(path.into_os_string().into_vec())
+        .map_err(|_| Error::value("path", text, "without zero bytes"))
 }

@@ -20,13 +20,17 @@ use crate::record::{CgroupPlace, OCI_VERSION};
 use crate::root::{Entry, Lock, file, write_pid};
 use crate::runtime::Runtime;
 use crate::streams::{self, Preserved};
-use crate::{Error, Id, Process, Record, filter, home, socket, view};
+use crate::{Error, Id, Process, Record, State, Status, filter, home, view};
 use cgroups::Group;
-use launch::{CgroupJoin, Created, Descriptors, Extras, Host, Launch, Rootfs, Stdio};
+use launch::{
+    CgroupJoin, Created, Descriptors, Extras, Host, Launch, Rootfs, StateText, Stdio, Supervisor,
+    handover,
+};
 use plan::{Given, Plan};
 use rustix::io::Errno;
+use spec::oci::{Linux, Seccomp};
 use std::os::fd::{AsFd, OwnedFd};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 use sys::clone::Namespaces;
 
@@ -44,6 +48,8 @@ pub struct CreateOptions {
     pub pid_file: Option<PathBuf>,
     /// Who gets the process's pidfd.
     pub pidfd_socket: Option<PathBuf>,
+    /// Whether the root is changed by chroot.
+    pub no_pivot: bool,
     /// Whether the session keyring stays the caller's.
     pub no_new_keyring: bool,
     /// How many descriptors from 3 up the program gets.
@@ -123,7 +129,16 @@ impl Runtime {
             false => None,
         };
         self.stage("cgroup");
-        let extras = Extras { gate, outlives: true, preserved: preserved.fds, ..Extras::default() };
+        let extras = Extras {
+            gate,
+            outlives: true,
+            preserved: preserved.fds,
+            state: Some(state_text(&made.record)),
+            supervisor: supervisor(bundle.spec.linux.as_ref(), &made.record)?,
+            no_pivot: options.no_pivot,
+            times: self.options.timings,
+            ..Extras::default()
+        };
         made.launch(&host, descriptors, extras)?;
         made.hand_over(options, console, pidfd)?;
         Ok(made)
@@ -135,7 +150,7 @@ impl Runtime {
         let mut bundle = Bundle::load(&options.bundle)?;
         self.stage("read");
         let terminal = check_console(&bundle, options, alone)?;
-        let rootfs = bundle.open_rootfs()?;
+        let (path, rootfs) = bundle.open_rootfs()?;
         complete_env(&mut bundle, &rootfs, &preserved)?;
         let sources = bundle.open_sources()?;
         let joins = bundle.open_namespaces()?;
@@ -152,24 +167,22 @@ impl Runtime {
             ..Given::default()
         };
         let plan = Plan::new(&bundle.spec, &given)?;
-        let path = bundle.spec.linux.as_ref().and_then(|linux| linux.cgroups_path.as_deref());
-        let place = self.place(path, id)?;
-        let open = |what, path: &Option<PathBuf>| {
-            path.as_deref().map(|path| socket::open(what, path)).transpose()
-        };
+        let cgroup = bundle.spec.linux.as_ref().and_then(|linux| linux.cgroups_path.as_deref());
+        let place = self.place(cgroup, id)?;
+        let open = |path: &Option<PathBuf>| path.as_deref().map(handover::connect_to).transpose();
         Ok(Prepared {
             plan,
             descriptors: Descriptors {
-                rootfs: Rootfs::Directory(rootfs),
-                sources: bundle::given(sources),
+                rootfs: Rootfs::Path { path: bundle::c_path(path)?, directory: rootfs },
+                sources: bundle::given(sources)?,
                 joins,
                 stdio: if terminal { Stdio::Terminal } else { streams::own()? },
                 cgroup: CgroupJoin::None,
             },
             place: Some(place),
             preserved,
-            console: open("connect console socket", &options.console_socket)?,
-            pidfd: open("connect pidfd socket", &options.pidfd_socket)?,
+            console: open(&options.console_socket)?,
+            pidfd: open(&options.pidfd_socket)?,
             bundle,
         })
     }
@@ -208,6 +221,51 @@ fn record(
         cgroup,
         own_pids: plan.namespaces.new.contains(Namespaces::PID),
     })
+}
+
+/// The state as hooks read it.
+fn state_text(record: &Record) -> StateText {
+    let record = record.clone();
+    StateText::new(move |pid, status| {
+        let status = match status {
+            "creating" => Status::Creating,
+            _ => Status::Created,
+        };
+        let state = State { pid, status, ..record.state(status) };
+        serde_json::to_string(&state).unwrap_or_default()
+    })
+}
+
+/// Who is asked about system calls, and what he is told (config-linux.md, "The Container Process State").
+pub(crate) fn supervisor(
+    linux: Option<&Linux>,
+    record: &Record,
+) -> Result<Option<Supervisor>, Error> {
+    let seccomp = linux.and_then(|linux| linux.seccomp.as_ref());
+    let Some((seccomp, path)) = seccomp.and_then(|seccomp| {
+        let path = seccomp.listener_path.as_deref().filter(|path| !path.is_empty())?;
+        notifies(seccomp).then_some((seccomp, path))
+    }) else {
+        return Ok(None);
+    };
+    let (record, metadata) = (record.clone(), seccomp.listener_metadata.clone());
+    let state = StateText::new(move |pid, _| {
+        let state = State { pid, ..record.state(Status::Creating) };
+        let text = serde_json::json!({
+            "ociVersion": OCI_VERSION,
+            "fds": ["seccompFd"],
+            "pid": pid,
+            "metadata": metadata.clone().unwrap_or_default(),
+            "state": state,
+        });
+        text.to_string()
+    });
+    Ok(Some(Supervisor { socket: handover::connect_to(Path::new(path))?, state }))
+}
+
+fn notifies(seccomp: &Seccomp) -> bool {
+    const NOTIFY: &str = "SCMP_ACT_NOTIFY";
+    seccomp.default_action == NOTIFY || seccomp.syscalls.iter().any(|rule| rule.action == NOTIFY)
 }
 
 fn filter_of(plan: &Plan) -> Option<plan::Filter> {
@@ -276,6 +334,7 @@ impl Made<'_> {
         self.runtime.stage("open");
         let created = launch.create()?;
         self.runtime.stage("set up");
+        self.runtime.steps(&created.times());
         let pid = created.pid();
         self.record.process =
             Process::of(pid).ok_or_else(|| Error::system("find", "process", Errno::SRCH))?;
@@ -294,10 +353,10 @@ impl Made<'_> {
     ) -> Result<(), Error> {
         let Some(created) = &self.created else { return Ok(()) };
         if let (Some(socket), Some(master)) = (console, created.console()) {
-            socket::send(&socket, master, "/dev/ptmx")?;
+            handover::send(&socket, "/dev/ptmx", master)?;
         }
         if let Some(socket) = pidfd {
-            socket::send(&socket, created.pidfd().as_fd(), "pidfd")?;
+            handover::send(&socket, "pidfd", created.pidfd().as_fd())?;
         }
         if let Some(path) = &options.pid_file {
             write_pid(path, created.pid())?;

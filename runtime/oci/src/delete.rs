@@ -1,7 +1,8 @@
 //! Removing all that is left of a container, and of one whose making or removal was interrupted.
 
 use crate::runtime::{Container, Runtime};
-use crate::{Error, Id, Status, hooks};
+use crate::{Error, Id, Status};
+use plan::HooksPlan;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use std::os::fd::OwnedFd;
 use std::time::Duration;
@@ -54,13 +55,17 @@ impl Runtime {
     fn call_poststop(&self, container: &Container) {
         // Without a specification, which an interrupted creation may have left, nothing was started either.
         let Ok(spec) = container.spec() else { return };
-        let Some(list) = spec.hooks.map(|hooks| hooks.poststop).filter(|list| !list.is_empty())
-        else {
+        let Ok(HooksPlan { poststop, .. }) = HooksPlan::of(spec.hooks.as_ref()) else { return };
+        if poststop.is_empty() {
             return;
-        };
-        let called = container.state().and_then(|state| hooks::call("poststop", &list, &state));
-        if let Err(error) = called {
-            self.warn(&error.sentence());
+        }
+        let Ok(state) = container.state() else { return };
+        let state = serde_json::to_string(&state).unwrap_or_default();
+        // One by one: the others are called though one fails.
+        for hook in poststop.chunks(1) {
+            if let Err(error) = launch::hooks::call("poststop", hook, &state) {
+                self.warn(&error.to_string());
+            }
         }
     }
 }

@@ -22,9 +22,6 @@ pub enum Error {
     /// It cannot be resumed.
     #[error("container not paused")]
     NotPaused,
-    /// It cannot be paused.
-    #[error("container not running or created: {0}")]
-    NotPausable(Status),
     /// It was started before.
     #[error("cannot start an already running container")]
     Started,
@@ -118,7 +115,7 @@ pub enum Error {
     #[error(transparent)]
     Plan(#[from] plan::PlanError),
     /// The process could not be made or started.
-    #[error("unable to start container process: {0}")]
+    #[error("unable to start container process")]
     Launch(#[from] launch::LaunchError),
     /// Its cgroup.
     #[error(transparent)]

@@ -4,9 +4,11 @@ use crate::foreground::{self, Child, Signals};
 use crate::root::{file, read_file, write_pid};
 use crate::runtime::{Container, Runtime};
 use crate::streams::{self, Preserved};
-use crate::{Error, Id, Status, filter, home, socket};
+use crate::{Error, Id, Status, create, filter, home};
 use cgroups::Group;
-use launch::{CgroupJoin, Created, Extras, Host, Join, JoinDescriptors, Stdio, namespaces_of};
+use launch::{
+    CgroupJoin, Created, Extras, Host, Join, JoinDescriptors, Stdio, handover, namespaces_of,
+};
 use plan::{Given, ProcessPlan};
 use rustix::fs::{Mode, OFlags};
 use spec::oci::Process;
@@ -67,11 +69,9 @@ impl Runtime {
         let init = container.init().ok_or(Error::ExecStopped)?;
         let process = self.process(&container, options, &preserved)?;
         self.stage("read");
-        let socket = |what, path: &Option<PathBuf>| {
-            path.as_deref().map(|path| socket::open(what, path)).transpose()
-        };
-        let console = socket("connect console socket", &options.console_socket)?;
-        let pidfd = socket("connect pidfd socket", &options.pidfd_socket)?;
+        let socket = |path: &Option<PathBuf>| path.as_deref().map(handover::connect_to).transpose();
+        let console = socket(&options.console_socket)?;
+        let pidfd = socket(&options.pidfd_socket)?;
         let signals = match options.detach {
             true => None,
             false => Some(Signals::take()?),
@@ -79,10 +79,10 @@ impl Runtime {
         let created = self.join(&container, init, &process, options, preserved.fds)?;
         self.stage("join");
         if let (Some(socket), Some(master)) = (&console, created.console()) {
-            socket::send(socket, master, "/dev/ptmx")?;
+            handover::send(socket, "/dev/ptmx", master)?;
         }
         if let Some(socket) = &pidfd {
-            socket::send(socket, created.pidfd().as_fd(), "pidfd")?;
+            handover::send(socket, "pidfd", created.pidfd().as_fd())?;
         }
         if let Some(path) = &options.pid_file {
             write_pid(path, created.pid())?;
@@ -167,8 +167,22 @@ impl Runtime {
             stdio: if process.terminal { Stdio::Terminal } else { streams::own()? },
             cgroup,
         };
-        let extras = Extras { outlives: true, preserved, ..Extras::default() };
-        Ok(Join::prepare_with(&host, plan, descriptors, extras)?.create()?)
+        let notifies = plan
+            .filter
+            .as_ref()
+            .is_some_and(|(_, flags)| flags.contains(sys::seccomp::FilterFlags::NEW_LISTENER));
+        let spec = if notifies { Some(container.spec()?) } else { None };
+        let linux = spec.as_ref().and_then(|spec| spec.linux.as_ref());
+        let extras = Extras {
+            outlives: true,
+            preserved,
+            supervisor: create::supervisor(linux, &container.record)?,
+            times: self.options.timings,
+            ..Extras::default()
+        };
+        let created = Join::prepare_with(&host, plan, descriptors, extras)?.create()?;
+        self.steps(&created.times());
+        Ok(created)
     }
 
     fn group_for(

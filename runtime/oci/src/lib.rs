@@ -7,7 +7,7 @@
 //!
 //! Reading order: [`Runtime`] (one for each call of the program), `create` (the order in which things are made, and so
 //! what a kill can leave), `start`, `run`, `exec`, `delete`; then what they use: `root` and [`Record`] (the files),
-//! `bundle`, `place` (cgroups), `filter` (compiled filters), `foreground` and `terminal` (staying with a process), `hooks`;
+//! `bundle`, `place` (cgroups), `filter` (compiled filters), `foreground` and `terminal` (staying with a process);
 //! then the commands that only look or poke: `kill`, `pause`, `update`, `list`, `processes`, `events`; [`Error`].
 //!
 //! ```text
@@ -35,7 +35,6 @@ mod features;
 mod filter;
 mod foreground;
 mod home;
-mod hooks;
 mod id;
 mod kill;
 mod list;
@@ -47,7 +46,6 @@ mod record;
 mod root;
 mod run;
 mod runtime;
-mod socket;
 mod stages;
 mod start;
 mod status;

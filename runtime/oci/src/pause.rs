@@ -14,7 +14,7 @@ impl Runtime {
         let container = self.container(id)?;
         match container.status()? {
             Status::Running | Status::Created => {}
-            status => return Err(Error::NotPausable(status)),
+            _ => return Err(Error::NotRunning),
         }
         Ok(existing(container.group()?)?.freeze(FREEZE)?)
     }

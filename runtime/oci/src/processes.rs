@@ -9,10 +9,13 @@ impl Runtime {
     /// The numbers of all processes.
     pub fn pids(&self, id: &Id) -> Result<Vec<i32>, Error> {
         let container = self.container(id)?;
-        if container.status()? == Status::Stopped {
-            return Err(Error::NotRunning);
+        match container.status()? {
+            // What the first process left behind; its group may be gone.
+            Status::Stopped => {
+                Ok(container.group()?.map_or(Ok(Vec::new()), |group| group.pids())?)
+            }
+            _ => Ok(existing(container.group()?)?.pids()?),
         }
-        Ok(existing(container.group()?)?.pids()?)
     }
 
     /// What `ps` says about them with these options; `-ef` if there are none.

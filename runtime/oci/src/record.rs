@@ -37,6 +37,23 @@ pub struct Record {
     pub own_pids: bool,
 }
 
+impl Record {
+    /// The state with this status.
+    pub(crate) fn state(&self, status: crate::Status) -> State {
+        State {
+            oci_version: OCI_VERSION.to_owned(),
+            id: self.id.clone(),
+            pid: if status == crate::Status::Stopped { 0 } else { self.process.pid },
+            status,
+            bundle: self.bundle.clone(),
+            rootfs: self.rootfs.clone(),
+            created: self.created.clone(),
+            annotations: self.annotations.clone(),
+            owner: String::new(),
+        }
+    }
+}
+
 /// Where a container's cgroup is.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]

@@ -38,9 +38,7 @@ impl Runtime {
         let container = self.container(id)?;
         if let Some(text) = container.entry.read(crate::root::file::CONFIG)? {
             let spec = bundle::parse_spec("config.json", &text)?;
-            if let Err(error) = self.after_start(&container, &spec) {
-                self.warn(&error.sentence());
-            }
+            self.after_start(&container, &spec)?;
         }
         let Some(signals) = signals else { return Ok(0) };
         let child = Child { pid: running.pid, pidfd: running.pidfd, console: running.console };

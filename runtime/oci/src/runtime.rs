@@ -2,7 +2,7 @@
 
 use crate::root::{Entry, Root, file};
 use crate::stages::Stages;
-use crate::{Error, Id, Process, Record, State, Status, record};
+use crate::{Error, Id, Process, Record, State, Status};
 use cgroups::Group;
 use rustix::io::Errno;
 use rustix::net::{AddressFamily, SocketAddrUnix, SocketFlags, SocketType, connect, socket_with};
@@ -42,6 +42,8 @@ pub struct Options {
     pub rootless: Rootless,
     /// The program that freezes processes into files.
     pub criu: PathBuf,
+    /// Whether the times of steps are noted.
+    pub timings: bool,
 }
 
 /// The runtime: one value for each call of the program.
@@ -76,6 +78,11 @@ impl Runtime {
     /// Notes that a step is done.
     pub(crate) fn stage(&self, name: &'static str) {
         self.stages.borrow_mut().done(name);
+    }
+
+    /// Notes the steps of a launch.
+    pub(crate) fn steps(&self, times: &[launch::StepTime]) {
+        self.stages.borrow_mut().launched(times);
     }
 
     /// The steps that were done, with their times.
@@ -120,19 +127,7 @@ pub(crate) struct Container {
 
 impl Container {
     pub(crate) fn state(&self) -> Result<State, Error> {
-        let status = self.status()?;
-        let Record { id, bundle, rootfs, created, annotations, .. } = &self.record;
-        Ok(State {
-            oci_version: record::OCI_VERSION.to_owned(),
-            id: id.clone(),
-            pid: if status == Status::Stopped { 0 } else { self.record.process.pid },
-            status,
-            bundle: bundle.clone(),
-            rootfs: rootfs.clone(),
-            created: created.clone(),
-            annotations: annotations.clone(),
-            owner: String::new(),
-        })
+        Ok(self.record.state(self.status()?))
     }
 
     /// Asks the kernel: whether the process runs, whether its group is frozen, whether it waits at its gate.

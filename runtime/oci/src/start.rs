@@ -2,8 +2,8 @@
 
 use crate::root::file;
 use crate::runtime::{Container, Runtime};
-use crate::{Error, Id, Status, bundle, hooks};
-use plan::{Given, ProcessPlan};
+use crate::{Error, Id, Status, bundle};
+use plan::{Given, HooksPlan, ProcessPlan};
 use spec::oci::Spec;
 
 impl Runtime {
@@ -28,13 +28,16 @@ impl Runtime {
 
     /// Calls the hooks for what runs now. One that fails is only reported (runtime.md, "Lifecycle", 9).
     pub(crate) fn after_start(&self, container: &Container, spec: &Spec) -> Result<(), Error> {
-        let Some(hooks) = spec.hooks.as_ref().filter(|hooks| !hooks.poststart.is_empty()) else {
+        let hooks = HooksPlan::of(spec.hooks.as_ref())?.poststart;
+        if hooks.is_empty() {
             return Ok(());
-        };
-        let state = container.state()?;
-        let called = hooks::call("poststart", &hooks.poststart, &state);
+        }
+        let state = serde_json::to_string(&container.state()?).unwrap_or_default();
+        if let Err(error) = launch::hooks::call("poststart", &hooks, &state) {
+            self.warn(&error.to_string());
+        }
         self.stage("poststart hooks");
-        called
+        Ok(())
     }
 }
 

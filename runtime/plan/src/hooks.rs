@@ -24,6 +24,11 @@ pub struct HooksPlan {
 }
 
 impl HooksPlan {
+    /// The hooks of an administrator's bundle alone, for who calls those after the start and after the end.
+    pub fn of(hooks: Option<&Hooks>) -> Result<Self, PlanError> {
+        plan(hooks, &Given { administrator: true, ..Given::default() })
+    }
+
     /// Whether something outside is called before the root changes.
     pub fn before_root(&self) -> bool {
         !(self.prestart.is_empty() && self.create_runtime.is_empty())
