@@ -41,6 +41,7 @@ impl Actor {
                 other => other?,
             }
             self.step(Step::Unpause)?;
+            self.ask_for_health();
             self.publish();
         }
         match sent {
@@ -97,6 +98,7 @@ impl Actor {
             Failure::new(failure.class, format!("Cannot pause container {id}: {failure}"))
         })?;
         self.step(Step::Pause)?;
+        self.end_health();
         self.publish();
         self.tell("pause", &[]);
         Ok(())
@@ -113,6 +115,7 @@ impl Actor {
             Failure::new(failure.class, format!("Cannot unpause container {id}: {failure}"))
         })?;
         self.step(Step::Unpause)?;
+        self.ask_for_health();
         self.publish();
         self.tell("unpause", &[]);
         Ok(())
@@ -178,7 +181,11 @@ impl Actor {
         store::change(&self.shared.store, |writer| {
             writer.put(store::CONTAINERS, &config.id, &config)
         })?;
+        let renamed = self.view.config.name != config.name;
         self.view.config = Arc::new(config);
+        if renamed && self.view.state.has_process() {
+            self.name_endpoints(&self.view.config);
+        }
         self.publish();
         Ok(())
     }

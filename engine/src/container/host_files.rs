@@ -3,7 +3,8 @@
 use super::config::{ContainerConfig, Mode};
 use super::directory::Directory;
 use super::live::Plugged;
-use crate::network::links::{Linked, names};
+use crate::network::links::{Linked, names as names_of};
+use crate::network::names;
 use crate::open::Shared;
 use bridge::files::{self, FileError, Hosts, Resolver};
 use spec::Failure;
@@ -28,7 +29,7 @@ pub(super) fn write(
     let mut lines: Vec<(&str, IpAddr)> =
         extra.iter().map(|(name, address)| (name.as_str(), *address)).collect();
     for link in linked {
-        lines.extend(names(link).into_iter().map(|name| (name, link.address)));
+        lines.extend(names_of(link).into_iter().map(|name| (name, link.address)));
     }
     let hosts = if mode == Mode::Host {
         // Without access to the host's file the container gets the usual lines.
@@ -51,7 +52,11 @@ pub(super) fn write(
         files::hosts(&own).map_err(refused)?
     };
     directory.write("hosts", &hosts)?;
-    directory.write("resolv.conf", &resolv_conf(shared, config, mode).map_err(refused)?)
+    let mut resolver = resolv_conf(shared, config, mode, plugged).map_err(refused)?;
+    if names::wanted(&shared.networks, plugged) {
+        resolver = files::through_own_server(&resolver);
+    }
+    directory.write("resolv.conf", &resolver)
 }
 
 /// `--add-host`, `host-gateway` resolved to the bridge's own address.
@@ -79,6 +84,13 @@ fn host_gateway(shared: &Shared) -> Vec<IpAddr> {
         .unwrap_or_default()
 }
 
+/// Lets a container that runs ask its own name server.
+pub(super) fn use_own_server(shared: &Shared, config: &ContainerConfig) -> Result<(), Failure> {
+    let directory = Directory::of(&shared.config, &config.id);
+    let before = std::fs::read_to_string(directory.file("resolv.conf")).unwrap_or_default();
+    directory.write("resolv.conf", &files::through_own_server(&before))
+}
+
 /// Writes `hosts` anew for a container that runs and whose networks have changed. What its programs wrote into it is kept
 /// but for the lines of its own host name.
 pub(super) fn update(
@@ -102,6 +114,7 @@ fn resolv_conf(
     shared: &Shared,
     config: &ContainerConfig,
     mode: Mode<'_>,
+    plugged: &[Plugged],
 ) -> Result<String, FileError> {
     let engine = &shared.config;
     let own = |list: &'_ [String], engine: &'_ [String]| -> Vec<String> {
@@ -124,6 +137,6 @@ fn resolv_conf(
         search: &search.iter().map(String::as_str).collect::<Vec<_>>(),
         options: &options.iter().map(String::as_str).collect::<Vec<_>>(),
         host_network: mode == Mode::Host,
-        ipv6: mode == Mode::Host,
+        ipv6: mode == Mode::Host || plugged.iter().any(|own| own.ipv6.is_some()),
     })
 }

@@ -9,7 +9,7 @@ use super::security::{self, Security};
 use super::user;
 use crate::calls;
 use crate::calls::SandboxSpec;
-use crate::network::{endpoint, links, ports};
+use crate::network::{endpoint, links, names, ports};
 use crate::open::Shared;
 use crate::spec::build::{Built, Input, build};
 use crate::spec::devices::Wanted;
@@ -70,48 +70,51 @@ pub(crate) async fn launch(
     let (netns, ports) = sandbox.map_or((None, Vec::new()), |(netns, ports)| (Some(netns), ports));
     let published = ports.clone();
     let begin = async {
-    let (parts, mounting) = parts?;
-    let built = build(Input {
-        config,
-        security: &security,
-        user: parts.user,
-        devices: &parts.devices,
-        host_devices: &parts.host_devices,
-        block_devices: &parts.block_devices,
-        linked: &linked,
-        ulimits: &shared.config.ulimits,
-        hostname: &around.hostname,
-        home: &parts.home,
-    })?;
-    let (channel, theirs) = calls::shim_channel()?;
-    let mut fds = Descriptors::default();
-    let launch = Launch {
-        id: config.id.clone(),
-        rootfs: fds.add(parts.rootfs),
-        mount_sources: sources(shared, config, &built, parts.sources, &mut fds).await?,
-        netns: netns.map(|netns| fds.add(netns)),
-        joins: joins(shared, &built)?,
-        seccomp: filter(shared, config, security)?,
-        cgroup_parent: parent(shared, config),
-        init: Mode::of(&config.host.pid_mode) == Mode::Own
-            && config.host.init.unwrap_or(shared.config.init),
-        stdio: stdio(config),
-        log: log(shared, config, &mut fds)?,
-        attaches: attaches.into_iter().map(|(attach, stream)| (attach, fds.add(stream))).collect(),
-        channel: fds.add(theirs),
-        spec: built.spec,
-    };
-    let request = Request::Launch(Box::new(launch));
-    let (started, launching) =
-        timed(shared.workers.start_task(request, fds.0)).await.map_err(wording::start)?;
-    let (pid, at, warnings) = started;
-    let [mount, sandbox, launch, total] =
-        [mounting, plugging, launching, begun.elapsed()].map(|step| step.as_secs_f64() * 1e3);
-    tracing::debug!(
-        "start {}: mount {mount:.2} ms, sandbox {sandbox:.2} ms, launch {launch:.2} ms, total {total:.2} ms",
-        config.id.short()
-    );
-    Ok(Launched { channel, pid, at, warnings, ports })
+        let (parts, mounting) = parts?;
+        let built = build(Input {
+            config,
+            security: &security,
+            user: parts.user,
+            devices: &parts.devices,
+            host_devices: &parts.host_devices,
+            block_devices: &parts.block_devices,
+            linked: &linked,
+            ulimits: &shared.config.ulimits,
+            hostname: &around.hostname,
+            home: &parts.home,
+        })?;
+        let (channel, theirs) = calls::shim_channel()?;
+        let mut fds = Descriptors::default();
+        let launch = Launch {
+            id: config.id.clone(),
+            rootfs: fds.add(parts.rootfs),
+            mount_sources: sources(shared, config, &built, parts.sources, &mut fds).await?,
+            netns: netns.map(|netns| fds.add(netns)),
+            joins: joins(shared, &built)?,
+            seccomp: filter(shared, config, security)?,
+            cgroup_parent: parent(shared, config),
+            init: Mode::of(&config.host.pid_mode) == Mode::Own
+                && config.host.init.unwrap_or(shared.config.init),
+            stdio: stdio(config),
+            log: log(shared, config, &mut fds)?,
+            attaches: attaches
+                .into_iter()
+                .map(|(attach, stream)| (attach, fds.add(stream)))
+                .collect(),
+            channel: fds.add(theirs),
+            spec: built.spec,
+        };
+        let request = Request::Launch(Box::new(launch));
+        let (started, launching) =
+            timed(shared.workers.start_task(request, fds.0)).await.map_err(wording::start)?;
+        let (pid, at, warnings) = started;
+        let [mount, sandbox, launch, total] =
+            [mounting, plugging, launching, begun.elapsed()].map(|step| step.as_secs_f64() * 1e3);
+        tracing::debug!(
+            "start {}: mount {mount:.2} ms, sandbox {sandbox:.2} ms, launch {launch:.2} ms, total {total:.2} ms",
+            config.id.short()
+        );
+        Ok(Launched { channel, pid, at, warnings, ports })
     };
     let launched = Box::pin(begin).await;
     if launched.is_err() {
@@ -194,6 +197,7 @@ async fn sandbox(
             let mut spec = SandboxSpec {
                 sysctls: crate::spec::build::net_sysctls(config),
                 ports: ports::wanted(&shared.config, networks, config, plugged)?,
+                resolver: names::wanted(networks, plugged),
                 ..SandboxSpec::default()
             };
             for own in plugged {
@@ -203,6 +207,10 @@ async fn sandbox(
             let made = shared.workers.create_sandbox(spec).await;
             let made = made.map_err(|failure| refused(config, plugged, failure))?;
             shared.networks.publish(&config.id, made.ports.clone());
+            if let Some(sockets) = made.resolver {
+                shared.names.serve(shared, config, plugged, sockets)?;
+                shared.names.set(&shared.config, networks, config, plugged);
+            }
             Ok(Some((made.netns, made.ports)))
         }
         Mode::Host | Mode::Container(_) => Ok(None),

@@ -41,16 +41,17 @@ pub(super) fn surroundings(
         hostname.clone_from(&shared.containers.find(other)?.view().config.config.hostname);
     }
     let mut linked = Vec::new();
-    for text in &config.host.links {
+    // In a network that a user made, the name server knows the alias.
+    let by_name = config.network_name() != Some("bridge");
+    for text in config.host.links.iter().filter(|_| !by_name) {
         let Some((name, alias)) = links::parse(text) else {
             return Err(Failure::invalid(format!("bad format for links: {text}")));
         };
         let view = shared.containers.find(name)?.view();
         let shared_network = |own: &&Plugged| config.networks().contains(&own.network.as_str());
         let plugged = view.outcome.endpoints.iter().find(shared_network);
-        let Some(address) = plugged
-            .and_then(|own| own.addresses().next())
-            .filter(|_| view.state.has_process())
+        let Some(address) =
+            plugged.and_then(|own| own.addresses().next()).filter(|_| view.state.has_process())
         else {
             return Err(Failure::invalid(format!(
                 "Cannot link to a non running container: /{name} AS /{}/{alias}",

@@ -4,7 +4,7 @@ use super::actor::Actor;
 use super::config::Mode;
 use super::host_files;
 use super::live::Plugged;
-use crate::network::{Network, endpoint, ports};
+use crate::network::{Network, endpoint, names, ports};
 use crate::store;
 use api_types::network::EndpointSettings;
 use messages::network::Published;
@@ -22,10 +22,8 @@ impl Actor {
         let config = &self.view.config;
         let name = network.name().to_owned();
         if config.networks().contains(&name.as_str()) {
-            let text = format!(
-                "endpoint with name {} already exists in network {name}",
-                config.name
-            );
+            let text =
+                format!("endpoint with name {} already exists in network {name}", config.name);
             return Err(Failure::new(Class::Forbidden, text));
         }
         let mut changed = (**config).clone();
@@ -44,6 +42,9 @@ impl Actor {
                 endpoint::unplug(&self.shared.networks, &plugged);
                 return Err(failure);
             }
+            if network.has_names() && !self.shared.names.serves(&changed.id) {
+                self.begin_to_name(&changed, &all).await;
+            }
             self.rearrange(&changed, all).await;
         }
         self.keep_networks(changed)?;
@@ -51,6 +52,17 @@ impl Actor {
             tell_network(self, network.name(), network.id(), "connect");
         }
         Ok(())
+    }
+
+    /// Gives a container that runs its own name server; without one it is plugged in all the same.
+    async fn begin_to_name(&self, config: &super::config::ContainerConfig, all: &[Plugged]) {
+        let started = async {
+            names::start(&self.shared, config, all).await?;
+            host_files::use_own_server(&self.shared, config)
+        };
+        if let Err(failure) = started.await {
+            tracing::warn!(container = config.id.as_str(), "start its name server: {failure}");
+        }
     }
 
     async fn plug_in(
@@ -169,8 +181,9 @@ impl Actor {
     }
 
     /// Lets others in its networks find it by its names.
-    pub(super) fn name_endpoints(&self, config: &super::config::ContainerConfig) {
-        self.shared.names.set(config, &self.view.outcome.endpoints);
+    pub(crate) fn name_endpoints(&self, config: &super::config::ContainerConfig) {
+        let shared = &self.shared;
+        shared.names.set(&shared.config, &shared.networks, config, &self.view.outcome.endpoints);
     }
 
     /// Gives addresses and ports back at the end of a run, or of a start that failed.

@@ -5,9 +5,10 @@ use super::live::View;
 use super::registry::Handle;
 use crate::event::{now, time_text};
 use crate::open::Engine;
-use api_types::List;
+use api_types::{List, Map};
 use api_types::stats::{
-    BlkioEntry, BlkioStats, CpuStats, CpuUsage, MemoryStats, PidsStats, Stats, ThrottlingData,
+    BlkioEntry, BlkioStats, CpuStats, CpuUsage, MemoryStats, NetworkStats, PidsStats, Stats,
+    ThrottlingData,
 };
 use messages::task::Statistics;
 use spec::{Class, Failure};
@@ -58,13 +59,47 @@ impl Engine {
             return Ok(empty(&view.config));
         }
         match self.0.workers.statistics(view.config.id.clone()).await {
-            Ok(counted) => Ok(shown(&view.config, &counted)),
+            Ok(counted) => {
+                let networks = self.network_stats(view).await;
+                Ok(Stats { networks, ..shown(&view.config, &counted) })
+            }
             // It ended meanwhile.
             Err(failure) if matches!(failure.class, Class::NotFound | Class::Conflict) => {
                 Ok(empty(&view.config))
             }
             Err(failure) => Err(failure),
         }
+    }
+}
+
+impl Engine {
+    /// What the interfaces have counted; nothing for a container without any of its own, or that ends just now.
+    async fn network_stats(&self, view: &View) -> Map<NetworkStats> {
+        if view.outcome.endpoints.is_empty() {
+            return Map::default();
+        }
+        let workers = &self.0.workers;
+        let counted = async {
+            let sandbox = workers.open_network(view.config.id.clone()).await?;
+            workers.network_statistics(sandbox).await
+        };
+        let Ok(counted) = counted.await else { return Map::default() };
+        let shown = |one: messages::network::Counters| {
+            let [rx_bytes, rx_packets, rx_errors, rx_dropped] = one.received;
+            let [tx_bytes, tx_packets, tx_errors, tx_dropped] = one.sent;
+            let stats = NetworkStats {
+                rx_bytes,
+                rx_packets,
+                rx_errors,
+                rx_dropped,
+                tx_bytes,
+                tx_packets,
+                tx_errors,
+                tx_dropped,
+            };
+            (one.interface, stats)
+        };
+        counted.into_iter().map(shown).collect()
     }
 }
 

@@ -102,7 +102,9 @@ pub(crate) fn check(network: &Network, settings: &EndpointSettings) -> Result<()
             continue;
         }
         if network.is_predefined() {
-            return Err(wrap("user specified IP address is supported on user defined networks only"));
+            return Err(wrap(
+                "user specified IP address is supported on user defined networks only",
+            ));
         }
         let parsed: Option<std::net::IpAddr> = text.parse().ok();
         let Some(address) = parsed.filter(|address| address.is_ipv6() == ipv6) else {

@@ -41,11 +41,8 @@ impl Engine {
         if let Kind::Bridge(settings) = &kind {
             one_bridge_each(&shared.networks, &settings.bridge.link)?;
         }
-        let (wanted, families) = if body.config_only {
-            (Vec::new(), Vec::new())
-        } else {
-            pools(&body.name, &shown)?
-        };
+        let (wanted, families) =
+            if body.config_only { (Vec::new(), Vec::new()) } else { pools(&body.name, &shown)? };
         let routes = match families.is_empty() {
             true => Vec::new(),
             false => shared.workers.host_routes().await?,
@@ -104,7 +101,8 @@ impl Engine {
                 format!("{from} is not a configuration network"),
             ));
         }
-        if body.ipam.as_ref().is_some_and(|ipam| !ipam.config.is_empty()) || !body.options.is_empty()
+        if body.ipam.as_ref().is_some_and(|ipam| !ipam.config.is_empty())
+            || !body.options.is_empty()
         {
             return Err(Failure::new(
                 Class::Forbidden,
@@ -331,7 +329,9 @@ fn listed(subnets: &[(IpNet, IpAddr)], asked: &[SubnetConfig]) -> Vec<IpamConfig
         IpamConfig {
             subnet: subnet.to_string(),
             gateway: gateway.to_string(),
-            ip_range: asked.and_then(|config| config.range).map_or(String::new(), |r| r.to_string()),
+            ip_range: asked
+                .and_then(|config| config.range)
+                .map_or(String::new(), |r| r.to_string()),
             auxiliary_addresses: named
                 .map(|(number, address)| (format!("aux{number}"), address.to_string()))
                 .collect(),

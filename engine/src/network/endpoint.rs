@@ -171,10 +171,7 @@ pub(crate) fn message(networks: &Networks, plugged: &Plugged) -> Result<Endpoint
             Attachment::Ipvlan { parent: parent.clone(), mode: *mode, flags: *flags }
         }
         Kind::Host | Kind::Null | Kind::Configuration => {
-            return Err(Failure::invalid(format!(
-                "network {} has no interfaces",
-                plugged.network
-            )));
+            return Err(Failure::invalid(format!("network {} has no interfaces", plugged.network)));
         }
     };
     let mtu = network.record.shown.options.get("com.docker.network.driver.mtu");

@@ -198,7 +198,10 @@ mod tests {
         assert_eq!(bridge.trusted, ["eth0", "eth1"]);
         assert_eq!(bridge.sources, ["192.0.2.1".parse::<IpAddr>().unwrap()]);
         assert_eq!(settings.bind[0], Some("127.0.0.1".parse().unwrap()));
-        assert_eq!(super::bridge(&body(&[]), "0123456789abcdef").unwrap().bridge.link, "br-0123456789ab");
+        assert_eq!(
+            super::bridge(&body(&[]), "0123456789abcdef").unwrap().bridge.link,
+            "br-0123456789ab"
+        );
     }
 
     #[test]
@@ -214,7 +217,9 @@ mod tests {
         }
         let isolated = body(&[("com.docker.network.bridge.gateway_mode_ipv4", "isolated")]);
         assert!(bridge(&isolated, &"0".repeat(64)).is_err(), "not internal");
-        assert!(bridge(&body(&[("com.docker.network.bridge.name", "a/b")]), &"0".repeat(64)).is_err());
+        assert!(
+            bridge(&body(&[("com.docker.network.bridge.name", "a/b")]), &"0".repeat(64)).is_err()
+        );
         assert!(macvlan(&body(&[("macvlan_mode", "loud")])).is_err());
         assert!(ipvlan(&body(&[("ipvlan_mode", "l4")])).is_err());
         assert!(macvlan(&body(&[])).unwrap_err().message.contains("needs the option parent"));

@@ -48,10 +48,8 @@ pub(crate) fn wanted(
     config: &ContainerConfig,
     all: &[Plugged],
 ) -> Result<Vec<Wanted>, Failure> {
-    let ways: Vec<Way> = [false, true]
-        .into_iter()
-        .filter_map(|ipv6| way(engine, networks, all, ipv6))
-        .collect();
+    let ways: Vec<Way> =
+        [false, true].into_iter().filter_map(|ipv6| way(engine, networks, all, ipv6)).collect();
     let mut wanted = Vec::new();
     if ways.is_empty() {
         return Ok(wanted);
@@ -197,7 +195,11 @@ mod tests {
 
     fn ways() -> [Way; 2] {
         let ip = |text: &str| text.parse().unwrap();
-        let way = |container, usual| Way { container: ip(container), usual: ip(usual), mode: GatewayMode::Nat };
+        let way = |container, usual| Way {
+            container: ip(container),
+            usual: ip(usual),
+            mode: GatewayMode::Nat,
+        };
         [way("172.17.0.2", "0.0.0.0"), way("fd00::2", "::")]
     }
 

@@ -15,8 +15,7 @@ use ipam::IpNet;
 use spec::{Class, Failure};
 use std::sync::Arc;
 
-const FILTERS: [&str; 8] =
-    ["dangling", "driver", "id", "label", "label!", "name", "scope", "type"];
+const FILTERS: [&str; 8] = ["dangling", "driver", "id", "label", "label!", "name", "scope", "type"];
 
 impl Engine {
     /// The networks that match, without their containers.

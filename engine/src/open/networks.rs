@@ -1,7 +1,8 @@
 //! Telling the network worker what there shall be, and what is over.
 
 use super::Shared;
-use crate::network::{Network, Record, create};
+use crate::container::actor::Actor;
+use crate::network::{Network, Record, create, names};
 use crate::store;
 use metadata::Read as _;
 use spec::Failure;
@@ -49,6 +50,27 @@ pub(super) async fn tell(shared: &Shared, complete: bool) -> Result<(), Failure>
     shared.workers.reconcile_networks(links, ports, addresses, complete).await
 }
 
+/// Lets a container that ran before this engine be found by its names, and gives it a name server again.
+pub(super) fn name(shared: &Arc<Shared>, actor: &Actor) {
+    let view = &actor.view;
+    if !view.state.has_process() || !names::wanted(&shared.networks, &view.outcome.endpoints) {
+        return;
+    }
+    actor.name_endpoints(&view.config);
+    let (shared, config) = (Arc::clone(shared), Arc::clone(&view.config));
+    let endpoints = view.outcome.endpoints.clone();
+    tokio::spawn(async move {
+        if let Err(failure) = names::start(&shared, &config, &endpoints).await {
+            tracing::warn!(container = config.id.as_str(), "start its name server: {failure}");
+        }
+        // It may have ended meanwhile.
+        let running = shared.containers.find(config.id.as_str());
+        if !running.is_ok_and(|handle| handle.view().state.has_process()) {
+            shared.names.forget(&config.id, &endpoints);
+        }
+    });
+}
+
 /// Addresses of containers that have ended.
 #[derive(Debug, Default)]
 pub(crate) struct Forgotten {
@@ -76,7 +98,9 @@ pub(super) async fn forget(shared: Arc<Shared>) {
         };
         if waiting.is_empty() {
             // The engine may end meanwhile: look again now and then whether it is there.
-            tokio::time::timeout(Duration::from_secs(5), shared.forgotten.more.notified()).await.ok();
+            tokio::time::timeout(Duration::from_secs(5), shared.forgotten.more.notified())
+                .await
+                .ok();
             if !shared.forgotten.is_empty() {
                 tokio::time::sleep(TOGETHER).await;
             }

@@ -3,6 +3,7 @@
 use super::{Engine, OpenError, Shared, networks, sweep};
 use crate::container::actor::{Actor, Command, Seed};
 use crate::container::config::ContainerConfig;
+use crate::container::health::Health;
 use crate::container::live::Outcome;
 use crate::container::remove::finish_removal;
 use crate::container::restart::{Policy, wanted_at_boot};
@@ -29,11 +30,13 @@ pub(super) async fn reconcile(engine: &Engine) -> Result<(), OpenError> {
     let workers = &shared.workers;
     // Nobody waits for another here. What is listed now and has no owner cannot be anybody's that begins later.
     let (written, mut tasks, snapshots) = tokio::try_join!(
-        async { written.await.map_err(|_| Failure::internal("read database: the engine is ending")) },
+        async {
+            written.await.map_err(|_| Failure::internal("read database: the engine is ending"))
+        },
         workers.tasks(),
         async { Ok(workers.snapshots().await) },
     )?;
-    let Written { mut records, mut outcomes, intents } = written?;
+    let Written { mut records, mut outcomes, mut health, intents } = written?;
     networks::restore(shared)?;
     let was_cut = !intents.is_empty();
     for (id, intent) in intents {
@@ -66,7 +69,7 @@ pub(super) async fn reconcile(engine: &Engine) -> Result<(), OpenError> {
             // Two records with one name cannot be; if they are, the second is reached by its id.
             shared.containers.reserve(&config.name, id).ok();
         }
-        actors.push(seed(shared, config.clone(), outcome, dead));
+        actors.push(seed(shared, config.clone(), outcome, health.remove(id), dead));
     }
     for (actor, _) in &mut actors {
         let task = running.get(actor.id());
@@ -75,6 +78,7 @@ pub(super) async fn reconcile(engine: &Engine) -> Result<(), OpenError> {
     // Before any of them can start something: what is in no list now is nobody's.
     networks::tell(shared, true).await?;
     for (actor, commands) in actors {
+        networks::name(shared, &actor);
         tokio::spawn(actor.run(commands));
     }
     sweep::tasks(shared, &tasks).await;
@@ -88,6 +92,7 @@ pub(super) async fn reconcile(engine: &Engine) -> Result<(), OpenError> {
 struct Written {
     records: BTreeMap<ContainerId, ContainerConfig>,
     outcomes: HashMap<ContainerId, Outcome>,
+    health: HashMap<ContainerId, Health>,
     intents: Vec<(ContainerId, store::Intent)>,
 }
 
@@ -97,6 +102,7 @@ impl Written {
         Ok(Self {
             records: reader.list(store::CONTAINERS)?.into_iter().collect(),
             outcomes: reader.list(store::OUTCOMES)?.into_iter().collect(),
+            health: reader.list(store::HEALTH)?.into_iter().collect(),
             intents: reader.list(store::INTENTS)?,
         })
     }
@@ -104,13 +110,25 @@ impl Written {
 
 type Made = (Actor, tokio::sync::mpsc::Receiver<Command>);
 
-fn seed(shared: &Arc<Shared>, config: ContainerConfig, outcome: Outcome, dead: bool) -> Made {
+fn seed(
+    shared: &Arc<Shared>,
+    config: ContainerConfig,
+    outcome: Outcome,
+    health: Option<Health>,
+    dead: bool,
+) -> Made {
     let state = match (dead, outcome.started_at) {
         (true, _) => State::Dead,
         (_, Some(_)) => State::Exited,
         _ => State::Created,
     };
-    Actor::new(Arc::clone(shared), Seed { config, outcome, state, pristine: false })
+    let seed = Seed { config, outcome, state, pristine: false };
+    let (mut actor, commands) = Actor::new(Arc::clone(shared), seed);
+    if let Some(health) = health {
+        actor.view.health = Some(Arc::new(health));
+        actor.publish();
+    }
+    (actor, commands)
 }
 
 /// Gives a container's owner what is known about its task.
@@ -181,6 +199,7 @@ async fn take_over(actor: &mut Actor, task: &TaskInfo, exit: Exit) {
 
 /// A container that shall run and has no task: it waited for a restart, its start was cut, or the host went down.
 fn not_running(actor: &mut Actor, ended: Exit) {
+    actor.end_health();
     let outcome = &mut actor.view.outcome;
     outcome.endpoints.clear();
     outcome.ports.clear();

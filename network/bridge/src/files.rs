@@ -153,6 +153,27 @@ pub fn resolv_conf(of: &Resolver<'_>) -> Result<String, FileError> {
     Ok(text)
 }
 
+/// The same file for a container that has a name server of its own: that is the only one, and names without a dot are
+/// asked of it as they are.
+pub fn through_own_server(resolv_conf: &str) -> String {
+    let mut text = format!("nameserver {}\n", crate::RESOLVER);
+    let mut has_options = false;
+    for line in resolv_conf.lines().filter(|line| !line.starts_with("nameserver")) {
+        text.push_str(line);
+        if line.starts_with("options") {
+            has_options = true;
+            if !line.contains("ndots:") {
+                text.push_str(" ndots:0");
+            }
+        }
+        text.push('\n');
+    }
+    if !has_options {
+        text.push_str("options ndots:0\n");
+    }
+    text
+}
+
 /// The names, when there are any: they take the place of the host's.
 fn checked(what: &'static str, names: &[&str]) -> Result<Option<Vec<String>>, FileError> {
     let names: Vec<String> =
@@ -330,6 +351,18 @@ mod tests {
         );
         let of = Resolver { host, search: &["."], ..Resolver::default() };
         assert_eq!(resolv_conf(&of).unwrap(), "nameserver 10.0.0.53\noptions edns0\n");
+    }
+
+    #[test]
+    fn a_server_of_ones_own_takes_the_place_of_all_others() {
+        assert_eq!(
+            through_own_server("search a.org\nnameserver 10.0.0.53\nnameserver 10.0.0.54\noptions edns0\n"),
+            "nameserver 127.0.0.11\nsearch a.org\noptions edns0 ndots:0\n"
+        );
+        let once = through_own_server("nameserver 10.0.0.53\n");
+        assert_eq!(once, "nameserver 127.0.0.11\noptions ndots:0\n");
+        assert_eq!(through_own_server(&once), once);
+        assert!(through_own_server("options ndots:5\n").ends_with("\noptions ndots:5\n"));
     }
 
     proptest! {
