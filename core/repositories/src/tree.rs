@@ -28,10 +28,11 @@ pub(crate) struct Stat {
 
 impl Stat {
     fn of(stat: &rustix::fs::Stat) -> Self {
-        let seconds = Duration::from_secs(u64::try_from(stat.st_mtime).unwrap_or_default());
+        let seconds = u64::try_from(stat.st_mtime).unwrap_or_default();
+        let nanoseconds = u32::try_from(stat.st_mtime_nsec).unwrap_or_default();
         Self {
             size: stat.st_size.cast_unsigned(),
-            modified: SystemTime::UNIX_EPOCH + seconds,
+            modified: SystemTime::UNIX_EPOCH + Duration::new(seconds, nanoseconds),
             links: stat.st_nlink,
         }
     }

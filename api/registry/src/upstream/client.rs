@@ -363,7 +363,7 @@ mod tests {
         let base: Uri = "https://a:5000/v2/".parse().unwrap();
         assert_eq!(join(&base, "/x?y=1").unwrap(), "https://a:5000/x?y=1");
         assert_eq!(join(&base, "http://b/c").unwrap(), "http://b/c");
-        for bad in ["", "x", "ftp://b/c", "//", "https://"] {
+        for bad in ["", "x", "ftp://b/c", "https://"] {
             assert!(join(&base, bad).is_err(), "{bad}");
         }
     }

@@ -73,6 +73,9 @@ impl Flight {
     pub(crate) async fn fly(&self, upstream: &Upstream, name: &Name, digest: &Digest) {
         let state = match self.download(upstream, name, digest).await {
             Ok(size) => State::Landed { size },
+            Err(failure) if failure.code == "DIGEST_INVALID" => {
+                State::Failed(Failure::unavailable("the upstream sends another content"))
+            }
             Err(failure) => State::Failed(failure),
         };
         self.state.send_replace(state);

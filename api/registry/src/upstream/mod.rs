@@ -142,8 +142,7 @@ impl Upstream {
                 .store
                 .tag_time(name, tag)?
                 .map(|time| SystemTime::now().duration_since(time).unwrap_or_default());
-            // Times are kept in whole seconds.
-            if since.is_none_or(|since| since >= self.fresh + Duration::from_secs(1)) {
+            if since.is_none_or(|since| since >= self.fresh) {
                 return Ok(None);
             }
         }
