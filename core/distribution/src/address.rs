@@ -38,8 +38,10 @@ impl Address {
         if host.is_empty() {
             return None;
         }
-        let port = match authority.port() {
-            Some(port) => port.as_str().parse().ok()?,
+        // Not by the authority, which takes a port that is too large for none.
+        let after = authority.as_str().strip_prefix(authority.host())?;
+        let port = match after.strip_prefix(':') {
+            Some(port) => port.parse().ok()?,
             None if tls => 443,
             None => 80,
         };

@@ -18,6 +18,8 @@ pub enum Challenge {
     },
 }
 
+/// What stands between challenges.
+const BETWEEN: [char; 3] = [' ', '\t', ','];
 /// Bytes of a header that are looked at.
 const HEADER_MAX: usize = 8 << 10;
 
@@ -28,10 +30,10 @@ impl Challenge {
             return Vec::new();
         }
         let mut found = Vec::new();
-        let mut rest = header.trim_start_matches([' ', '\t', ',']);
+        let mut rest = header.trim_start_matches(BETWEEN);
         while let Some((scheme, after)) = token(rest) {
             let (parameters, left) = parameters(after);
-            rest = left;
+            rest = left.trim_start_matches(BETWEEN);
             if scheme.eq_ignore_ascii_case("basic") {
                 found.push(Self::Basic);
             } else if scheme.eq_ignore_ascii_case("bearer") {
