@@ -26,10 +26,12 @@ use launch::{
     CgroupJoin, Created, Descriptors, Extras, Host, Launch, Rootfs, StateText, Stdio, Supervisor,
     handover,
 };
-use plan::{Given, Plan};
+use plan::{Given, Plan, StepKind};
 use rustix::io::Errno;
 use spec::oci::{Linux, Seccomp};
+use std::ffi::OsStr;
 use std::os::fd::{AsFd, OwnedFd};
+use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 use sys::clone::Namespaces;
@@ -65,6 +67,8 @@ pub(crate) struct Made<'r> {
     pub(crate) created: Option<Created>,
     pub(crate) plan: Box<Plan>,
     group: Option<Group>,
+    /// What keeps a scope of systemd alive until the process is in it.
+    waiting: Option<systemd::waiting::Waiting>,
     kept: bool,
     _lock: Lock,
 }
@@ -115,6 +119,7 @@ impl Runtime {
             created: None,
             plan,
             group: None,
+            waiting: None,
             kept: false,
             _lock: lock,
         };
@@ -140,6 +145,9 @@ impl Runtime {
             ..Extras::default()
         };
         made.launch(&host, descriptors, extras)?;
+        // The process is in the group, and keeps it.
+        made.waiting = None;
+        made.classify(&bundle)?;
         made.hand_over(options, console, pidfd)?;
         Ok(made)
     }
@@ -168,7 +176,13 @@ impl Runtime {
         };
         let plan = Plan::new(&bundle.spec, &given)?;
         let cgroup = bundle.spec.linux.as_ref().and_then(|linux| linux.cgroups_path.as_deref());
-        let place = self.place(cgroup, id)?;
+        let place = match self.options.systemd_cgroup {
+            true => CgroupPlace::of_scope(&bundle.spec, id)?,
+            false => CgroupPlace::of(cgroup, id)?,
+        };
+        if bundle.spec.linux.as_ref().is_some_and(|linux| linux.intel_rdt.is_some()) {
+            crate::class::check()?;
+        }
         let open = |path: &Option<PathBuf>| path.as_deref().map(handover::connect_to).transpose();
         Ok(Prepared {
             plan,
@@ -185,10 +199,6 @@ impl Runtime {
             pidfd: open(&options.pidfd_socket)?,
             bundle,
         })
-    }
-
-    fn place(&self, path: Option<&str>, id: &Id) -> Result<CgroupPlace, Error> {
-        CgroupPlace::of(path, id)
     }
 
     pub(crate) fn tell_what_is_missing(&self, host: &Host, plan: &Plan) {
@@ -219,6 +229,7 @@ fn record(
         created: crate::time::now(),
         annotations: bundle.spec.annotations.clone(),
         cgroup,
+        rdt: None,
         own_pids: plan.namespaces.new.contains(Namespaces::PID),
     })
 }
@@ -307,7 +318,17 @@ impl Made<'_> {
     fn make_group(&mut self, bundle: &Bundle) -> Result<(), Error> {
         let Some(place) = &self.record.cgroup else { return Ok(()) };
         let resources = bundle.spec.linux.as_ref().and_then(|linux| linux.resources.as_ref());
-        match place.create(&with_devices(resources)) {
+        let resources = with_devices(resources);
+        if place.systemd {
+            let (place, group, waiting) =
+                crate::scope::start(&bundle.spec, &self.record.id, &resources)?;
+            self.record.cgroup = Some(place);
+            self.entry.write_record(&self.record)?;
+            self.group = Some(group);
+            self.waiting = waiting;
+            return self.give_group(bundle);
+        }
+        match place.create(&resources) {
             Ok(group) => self.group = Some(group),
             Err(error) if self.runtime.tolerates_missing_cgroups() => {
                 let cause = Error::from(error).sentence();
@@ -316,6 +337,24 @@ impl Made<'_> {
                 self.entry.write_record(&self.record)?;
             }
             Err(error) => return Err(error.into()),
+        }
+        self.give_group(bundle)
+    }
+
+    /// Gives the group to the container's user, where that is asked for.
+    fn give_group(&self, bundle: &Bundle) -> Result<(), Error> {
+        match (&self.group, crate::ownership::owner(&bundle.spec)) {
+            (Some(group), Some(uid)) => Ok(group.delegate(uid)?),
+            _ => Ok(()),
+        }
+    }
+
+    /// Puts the process into its class of service.
+    fn classify(&mut self, bundle: &Bundle) -> Result<(), Error> {
+        let rdt = bundle.spec.linux.as_ref().and_then(|linux| linux.intel_rdt.as_ref());
+        if let (Some(rdt), Some(created)) = (rdt, &self.created) {
+            self.record.rdt = Some(crate::class::assign(&self.record.id, rdt, created.pid())?);
+            self.entry.write_record(&self.record)?;
         }
         Ok(())
     }
@@ -341,7 +380,33 @@ impl Made<'_> {
         self.created = Some(created);
         self.entry.write_record(&self.record)?;
         self.runtime.stage("record process");
-        Ok(())
+        self.look_for_program()
+    }
+
+    /// Refuses a container whose program is missing, which would otherwise be found out at the start: engines tell people
+    /// so by the failure of `create`. Looked at from outside through the container's root, of which nothing is executed.
+    fn look_for_program(&self) -> Result<(), Error> {
+        let process = &self.plan.process;
+        let relative = process.candidates.iter().any(|path| !path.as_bytes().starts_with(b"/"));
+        if relative || !self.plan.hooks.start_container.is_empty() {
+            return Ok(());
+        }
+        // Without the right to look, the start finds out.
+        let path = format!("/proc/{}/root", self.record.process.pid);
+        let Ok(root) = safepath::Root::open(path) else { return Ok(()) };
+        let mut errno = Errno::NOENT;
+        for candidate in &process.candidates {
+            match root.resolve(OsStr::from_bytes(candidate.as_bytes())) {
+                Ok(_) => return Ok(()),
+                Err(error) => match error.errno() {
+                    Some(missing @ (Errno::NOENT | Errno::NOTDIR)) => errno = missing,
+                    _ => return Ok(()),
+                },
+            }
+        }
+        let step = StepKind::FindProgram;
+        let record = plan::Record { step, index: 0, errno: errno.raw_os_error() };
+        Err(launch::LaunchError::Step(process.explain(record)).into())
     }
 
     /// Tells those who were named about the process.
@@ -369,6 +434,11 @@ impl Made<'_> {
         self.kept = true;
     }
 
+    fn stop_scope(&self, place: &CgroupPlace) -> Result<(), Error> {
+        let text = self.entry.read(file::CONFIG)?.unwrap_or_default();
+        crate::scope::stop(&bundle::parse_spec(file::CONFIG, &text)?, &self.record.id, place)
+    }
+
     fn undo(&mut self) {
         // The process is killed and reaped by this.
         self.created = None;
@@ -376,6 +446,18 @@ impl Made<'_> {
             Some(group) => group.kill(UNDO).and_then(|()| group.delete(UNDO)),
             None => Ok(()),
         };
+        self.waiting = None;
+        let scoped = match self.record.cgroup.as_ref().filter(|place| place.systemd) {
+            Some(place) if self.group.is_some() => self.stop_scope(place),
+            _ => Ok(()),
+        };
+        let classified = match &self.record.rdt {
+            Some(rdt) => rdt.remove(&self.record.id),
+            None => Ok(()),
+        };
+        for error in [scoped, classified].into_iter().filter_map(Result::err) {
+            self.runtime.warn(&error.sentence());
+        }
         // What cannot be removed stays on record, so that it is found.
         if let Err(error) = emptied {
             self.runtime.warn(&Error::from(error).sentence());

@@ -45,6 +45,15 @@ impl Runtime {
                 group.delete(END)?;
             }
         }
+        if let Some(place) = container.record.cgroup.as_ref().filter(|place| place.systemd) {
+            // Without a specification, which an interrupted creation may have left, nothing was started either.
+            if let Ok(spec) = container.spec() {
+                crate::scope::stop(&spec, &container.record.id, place)?;
+            }
+        }
+        if let Some(rdt) = &container.record.rdt {
+            rdt.remove(&container.record.id)?;
+        }
         self.stage("cgroup");
         self.call_poststop(container);
         let Container { entry, .. } = container;

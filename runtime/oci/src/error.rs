@@ -120,6 +120,12 @@ pub enum Error {
     /// Its cgroup.
     #[error(transparent)]
     Cgroup(#[from] cgroups::CgroupError),
+    /// The service manager that makes its cgroup.
+    #[error(transparent)]
+    Systemd(#[from] systemd::SystemdError),
+    /// Its class of service.
+    #[error(transparent)]
+    Rdt(#[from] cgroups::rdt::RdtError),
     /// Its system call filter.
     #[error(transparent)]
     Profile(#[from] seccomp::ProfileError),

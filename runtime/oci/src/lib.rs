@@ -26,6 +26,7 @@
 #![forbid(unsafe_code)]
 
 mod bundle;
+mod class;
 mod create;
 mod delete;
 mod error;
@@ -38,6 +39,7 @@ mod home;
 mod id;
 mod kill;
 mod list;
+mod ownership;
 mod pause;
 mod place;
 mod process;
@@ -46,6 +48,7 @@ mod record;
 mod root;
 mod run;
 mod runtime;
+mod scope;
 mod stages;
 mod start;
 mod status;
@@ -63,7 +66,7 @@ pub use features::features;
 pub use id::Id;
 pub use list::table;
 pub use process::Process;
-pub use record::{CgroupPlace, OCI_VERSION, Record, State};
+pub use record::{CgroupPlace, ClassPlace, OCI_VERSION, Record, State};
 pub use root::{Root, read_file};
 pub use run::RunOptions;
 pub use runtime::{Level, Options, Rootless, Runtime, default_root};

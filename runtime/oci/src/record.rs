@@ -33,6 +33,9 @@ pub struct Record {
     pub annotations: BTreeMap<String, String>,
     /// Its cgroup; nothing if it has none of its own.
     pub cgroup: Option<CgroupPlace>,
+    /// Its class of service, if the specification asks for one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rdt: Option<ClassPlace>,
     /// Whether all its processes end with the first one, which they do in a pid namespace of its own.
     pub own_pids: bool,
 }
@@ -52,6 +55,18 @@ impl Record {
             owner: String::new(),
         }
     }
+}
+
+/// What was made for a container in the file system of classes of service.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct ClassPlace {
+    /// The class; empty for the one at the top.
+    pub class: String,
+    /// Whether it goes with the container.
+    pub made: bool,
+    /// Whether there is a group that counts for it.
+    pub monitored: bool,
 }
 
 /// Where a container's cgroup is.

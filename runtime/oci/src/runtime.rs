@@ -95,7 +95,7 @@ impl Runtime {
         match self.options.rootless {
             Rootless::True => true,
             Rootless::False => false,
-            Rootless::Auto => !rustix::process::geteuid().is_root() || !owns_all_ids(),
+            Rootless::Auto => !is_machines_root(),
         }
     }
 
@@ -110,6 +110,11 @@ impl Runtime {
     pub fn state(&self, id: &Id) -> Result<State, Error> {
         self.container(id)?.state()
     }
+}
+
+/// Whether this is root of the machine.
+pub(crate) fn is_machines_root() -> bool {
+    rustix::process::geteuid().is_root() && owns_all_ids()
 }
 
 /// Whether this is the machine's own user namespace, or one with the same ids.
@@ -186,7 +191,7 @@ impl Container {
 /// The directory of all containers if none is named: of the machine for root, else of the user's session.
 pub fn default_root() -> PathBuf {
     let session = std::env::var_os("XDG_RUNTIME_DIR").map(PathBuf::from);
-    let machine = rustix::process::geteuid().is_root() && owns_all_ids();
+    let machine = is_machines_root();
     match session.filter(|path| !machine && path.is_absolute()) {
         Some(session) => session.join("coffer-runtime"),
         None => Path::new("/run/coffer-runtime").to_owned(),

@@ -12,7 +12,11 @@ impl Runtime {
         if container.status()? == Status::Stopped {
             return Err(Error::NotRunning);
         }
-        Ok(existing(container.group()?)?.update(resources)?)
+        let group = existing(container.group()?)?;
+        if container.record.cgroup.as_ref().is_some_and(|place| place.systemd) {
+            return self.update_scope(&container, &group, resources);
+        }
+        Ok(group.update(resources)?)
     }
 }
 
