@@ -139,7 +139,7 @@ impl Supervisor {
         if let Some(worker) = self.workers.iter().find(|worker| worker.role == role)
             && let Err(error) = worker.tell(control, &[])
         {
-            eprintln!("cofferd: {}", spec::Failure::from_error(spec::Class::Internal, &error));
+            complain(&error);
         }
     }
 
@@ -166,17 +166,29 @@ impl Supervisor {
         let due: Vec<Role> =
             self.due.extract_if(.., |(_, at)| *at <= now).map(|(role, _)| role).collect();
         for role in due {
-            if let Err(error) = self.revive_one(role) {
-                eprintln!("cofferd: {}", spec::Failure::from_error(spec::Class::Internal, &error));
-                self.due.push((role, now + Duration::from_secs(1)));
+            match Worker::start(role, self.plan.program(role)) {
+                Ok(worker) => {
+                    self.workers.push(worker);
+                    self.introduce_again(role);
+                }
+                Err(error) => {
+                    complain(&error);
+                    self.due.push((role, now + Duration::from_secs(1)));
+                }
             }
         }
     }
 
-    fn revive_one(&mut self, role: Role) -> Result<(), SupervisorError> {
-        let worker = Worker::start(role, self.plan.program(role))?;
-        self.workers.push(worker);
-        if role == Role::Api { self.introduce_api() } else { self.introduce(role) }
+    /// A worker that ends before it has heard everything is found dead by the loop, which starts its successor: to do
+    /// that here too would make two of one.
+    fn introduce_again(&self, role: Role) {
+        let introduced = match role {
+            Role::Api => self.introduce_api(),
+            role => self.introduce(role),
+        };
+        if let Err(error) = introduced {
+            complain(&error);
+        }
     }
 
     /// Gives the api worker everything that it needs to answer clients.
@@ -190,7 +202,10 @@ impl Supervisor {
             api.tell(&control, &[socket.descriptor.as_fd()])?;
         }
         for role in SERVANTS {
-            self.introduce(role)?;
+            // One that has just ended will be introduced as its successor; the others are needed now.
+            if let Err(error) = self.introduce(role) {
+                complain(&error);
+            }
         }
         api.tell(&Control::Ready, &[])?;
         Ok(())
@@ -234,5 +249,56 @@ impl Supervisor {
             worker.reap();
         }
         self.workers.retain(|worker| !which(worker));
+    }
+}
+
+/// Says what went wrong and is dealt with elsewhere.
+fn complain(error: &dyn std::error::Error) {
+    eprintln!("cofferd: {}", spec::Failure::from_error(spec::Class::Internal, error));
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn program() -> Program {
+        let file = std::fs::File::open("/bin/true").unwrap().into();
+        Program { file, name: "true".into(), arguments: vec![] }
+    }
+
+    /// A supervisor whose api worker cannot be told its settings.
+    fn speechless() -> Supervisor {
+        Supervisor::new(Plan {
+            api: program(),
+            storage: program(),
+            network: program(),
+            task: program(),
+            sockets: vec![],
+            settings: "x".repeat(64 << 20),
+        })
+        .unwrap()
+    }
+
+    #[test]
+    fn a_worker_that_cannot_be_introduced_is_not_started_a_second_time_beside_itself() {
+        let mut supervisor = speechless();
+        supervisor.due.push((Role::Api, Instant::now()));
+        // Until its third life, after which the pauses are long.
+        while supervisor.short_lives[Role::Api as usize] < 3 {
+            supervisor.bury();
+            supervisor.revive();
+            assert_eq!(supervisor.workers.len() + supervisor.due.len(), 1);
+            supervisor.wait().unwrap();
+        }
+        supervisor.await_end(|_| true, Instant::now());
+    }
+
+    #[test]
+    fn a_worker_that_cannot_be_started_is_tried_again_later() {
+        let mut supervisor = speechless();
+        supervisor.plan.task.file = std::fs::File::open("/").unwrap().into();
+        supervisor.due.push((Role::Task, Instant::now()));
+        supervisor.revive();
+        assert_eq!((supervisor.workers.len(), supervisor.due.len()), (0, 1));
     }
 }
