@@ -360,6 +360,26 @@ fn an_unprivileged_user_shares_the_host_s_network_and_sees_its_sysfs_read_only()
     assert!(text.contains("Read-only file system"), "{text}");
 }
 
+/// The child opens paths itself; what it finds must be what its starter has opened.
+#[test]
+fn a_source_that_is_exchanged_after_it_was_opened_is_not_mounted() {
+    const NAME: &str = "a_source_that_is_exchanged_after_it_was_opened_is_not_mounted";
+    if !is_rootless() {
+        as_user(NAME, "");
+        return;
+    }
+    let host = tempfile::tempdir().unwrap();
+    for name in ["wanted", "other"] {
+        std::fs::create_dir(host.path().join(name)).unwrap();
+        std::fs::write(host.path().join(name).join("file"), name).unwrap();
+    }
+    let mut bundle = rootless("cat /data/file", &[own_id()]);
+    bundle.bind(&host.path().join("wanted"), "/data", &[]);
+    std::fs::rename(host.path().join("wanted"), host.path().join("moved")).unwrap();
+    std::fs::rename(host.path().join("other"), host.path().join("wanted")).unwrap();
+    assert_eq!(bundle.failure(), "mount \"/data\": stale file handle");
+}
+
 #[test]
 fn interfaces_move_in_with_their_addresses_and_get_their_names() {
     let alone = || {

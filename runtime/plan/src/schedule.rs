@@ -93,6 +93,25 @@ fn scheduler(scheduler: &Scheduler) -> Result<SchedAttr, PlanError> {
         let allowed = if real_time { "1 to 99" } else { "0 for this policy" };
         return Err(PlanError::value("process.scheduler.priority", priority.to_string(), allowed));
     }
+    // Zero is what many write for what does not apply.
+    if nice != 0 && !matches!(policy, 0 | 3) {
+        let allowed = "0 but for SCHED_OTHER and SCHED_BATCH";
+        return Err(PlanError::value("process.scheduler.nice", nice.to_string(), allowed));
+    }
+    if real_time && priority == 0 {
+        return Err(PlanError::value("process.scheduler.priority", "0", "1 to 99"));
+    }
+    let times = [
+        ("process.scheduler.runtime", scheduler.runtime),
+        ("process.scheduler.deadline", scheduler.deadline),
+        ("process.scheduler.period", scheduler.period),
+    ];
+    for (field, time) in times {
+        if policy != 6 && time.is_some_and(|time| time != 0) {
+            let value = time.unwrap_or_default().to_string();
+            return Err(PlanError::value(field, value, "absent but for SCHED_DEADLINE"));
+        }
+    }
     let mut attr = SchedAttr::default();
     attr.policy = policy;
     attr.flags = flags;
@@ -138,6 +157,21 @@ fn memory_policy(policy: &MemoryPolicy) -> Result<MemoryPolicyPlan, PlanError> {
         "" => Vec::new(),
         list => bit_list("linux.memoryPolicy.nodes", list, 1024)?,
     };
+    let field = "linux.memoryPolicy.nodes";
+    match policy.mode.as_str() {
+        "MPOL_DEFAULT" | "MPOL_LOCAL" if !nodes.is_empty() => {
+            return Err(PlanError::value(field, &policy.nodes, "empty for this mode"));
+        }
+        "MPOL_DEFAULT" | "MPOL_LOCAL" | "MPOL_PREFERRED" => {}
+        _ if nodes.is_empty() => {
+            return Err(PlanError::value(field, "", "a list such as 0-3,7 for this mode"));
+        }
+        _ => {}
+    }
+    if mode & (1 << 15) != 0 && mode & (1 << 14) != 0 {
+        let both = "MPOL_F_STATIC_NODES and MPOL_F_RELATIVE_NODES";
+        return Err(PlanError::value("linux.memoryPolicy.flags", both, "one of both"));
+    }
     Ok(MemoryPolicyPlan { mode, nodes })
 }
 

@@ -69,7 +69,11 @@ fn copy_entry(
         }
         FileType::Symlink => {
             let mut buffer = [MaybeUninit::<u8>::uninit(); 4096];
-            let (target, _) = readlinkat_raw(from, name, &mut buffer)?;
+            let (target, _) = match readlinkat_raw(from, name, &mut buffer) {
+                // It is no link any more.
+                Err(Errno::INVAL) => return Err(Errno::STALE),
+                other => other?,
+            };
             let mut text = [0u8; 4097];
             text[..target.len()].copy_from_slice(target);
             let text = CStr::from_bytes_until_nul(&text).map_err(|_| Errno::INVAL)?;
