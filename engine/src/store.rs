@@ -3,6 +3,7 @@
 //! ```text
 //! containers   ContainerId -> ContainerConfig   what shall be; a container exists if and only if it is here
 //! outcomes     ContainerId -> Outcome           its last run; absent when it never ran
+//! health       ContainerId -> Health            its checks; absent when it has none or never ran
 //! intents      ContainerId -> Intent            what was begun and is not finished
 //! volumes      VolumeName  -> VolumeRecord      volumes; the files are the storage worker's
 //! begun        VolumeName -> ()                 volumes that are being made or removed; the next start removes them
@@ -17,6 +18,7 @@
 //! the disk.
 
 use crate::container::config::ContainerConfig;
+use crate::container::health::Health;
 use crate::container::live::Outcome;
 use api_types::event::Event;
 use metadata::{Read as _, Store, Table, Writer};
@@ -28,6 +30,8 @@ use std::collections::BTreeMap;
 pub const CONTAINERS: Table<ContainerId, ContainerConfig> = Table::new("containers");
 /// Their last runs.
 pub const OUTCOMES: Table<ContainerId, Outcome> = Table::new("outcomes");
+/// How healthy they are; absent without a check.
+pub const HEALTH: Table<ContainerId, Health> = Table::new("health");
 /// What was begun.
 pub const INTENTS: Table<ContainerId, Intent> = Table::new("intents");
 /// Volumes.

@@ -11,6 +11,7 @@
 //! verb, which sends short commands and watches the view.
 
 use super::config::ContainerConfig;
+use super::health;
 use super::live::{Busy, Outcome, View};
 use super::registry::Handle;
 use super::restart::{Policy, Restarts};
@@ -62,6 +63,8 @@ pub(crate) enum Command {
     Disconnect { network: Arc<Network>, reply: Reply<()> },
     /// Remove it; it must not run.
     Remove { volumes: bool, reply: Reply<()> },
+    /// A health check of this number of monitor was made. Answers how the container is now.
+    Probed { number: u64, outcome: health::Outcome, reply: Reply<health::Status> },
     /// Something was written into its root file system from outside.
     Touched,
     /// The task worker does not know it any more.
@@ -103,6 +106,10 @@ pub(crate) struct Actor {
     pub(crate) remove_volumes: bool,
     /// Failed removals in a row.
     pub(crate) removal_tries: u32,
+    /// What asks for its health while it runs.
+    pub(crate) monitor: Option<health::Monitor>,
+    /// How many of them there were.
+    pub(crate) monitors: u64,
 }
 
 /// What an actor starts from.
@@ -136,6 +143,8 @@ impl Actor {
             task_left: !seed.pristine,
             remove_volumes: false,
             removal_tries: 0,
+            monitor: None,
+            monitors: 0,
         };
         (actor, commands)
     }
@@ -184,6 +193,9 @@ impl Actor {
                 answer(reply, self.disconnect(&network).await)
             }
             Command::Remove { volumes, reply } => answer(reply, self.remove(volumes).await),
+            Command::Probed { number, outcome, reply } => {
+                answer(reply, self.probed(number, outcome));
+            }
             Command::Touched => self.pristine = false,
             Command::Vanished => self.vanished().await,
         }

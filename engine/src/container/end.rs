@@ -27,6 +27,7 @@ impl Actor {
         let policy = self.policy();
         let pause = self.restarts.next(policy, Ended { code: exit.code, by_hand, ran: took });
         (self.view.pid, self.view.busy) = (0, None);
+        self.end_health();
         self.view.ends += 1;
         let outcome = &mut self.view.outcome;
         outcome.exit_code = exit.code;

@@ -2,16 +2,17 @@
 
 use super::config::{ContainerConfig, Mode, Mount, MountKind};
 use super::directory::Directory;
+use super::health::Health;
 use super::live::View;
 use super::logging::{self, Driver};
 use super::state::State;
 use crate::event::time_text;
 use crate::network::{names, ports};
 use crate::open::{Engine, Shared};
+use api_types::Map;
 use api_types::host::HostConfig;
 use api_types::inspect::{DriverData, Inspect, MountPoint, NetworkSettings, State as ShownState};
 use api_types::network::EndpointSettings;
-use api_types::Map;
 use spec::{Failure, SnapshotKey};
 
 /// The name of the storage driver.
@@ -103,7 +104,7 @@ fn state(view: &View) -> ShownState {
         error,
         started_at: time_text(outcome.started_at),
         finished_at: time_text(outcome.finished_at),
-        health: None,
+        health: view.health.as_deref().map(Health::shown),
     }
 }
 
@@ -186,7 +187,8 @@ fn endpoint(shared: &Shared, view: &View, name: &str) -> EndpointSettings {
         }
         return shown;
     };
-    let text = |address: Option<std::net::IpAddr>| address.map_or(String::new(), |ip| ip.to_string());
+    let text =
+        |address: Option<std::net::IpAddr>| address.map_or(String::new(), |ip| ip.to_string());
     shown.endpoint_id.clone_from(&plugged.id);
     shown.mac_address = plugged.mac_text();
     if let Some(own) = plugged.ipv4 {

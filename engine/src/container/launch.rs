@@ -61,71 +61,58 @@ pub(crate) async fn launch(
     host_files::write(shared, config, plugged, &around.hostname, &around.linked)?;
     let linked: Vec<String> =
         around.linked.iter().flat_map(|linked| links::variables(&config.name, linked)).collect();
-    // Both to their ends: what one has published must be taken back when the other fails.
+    // Both to their ends: what one has published is noted, and taken back by the caller when the other fails.
     let (parts, sandbox) = tokio::join!(
         Box::pin(timed(parts(shared, config, pristine))),
         Box::pin(timed(sandbox(shared, config, plugged)))
     );
     let (sandbox, plugging) = sandbox?;
     let (netns, ports) = sandbox.map_or((None, Vec::new()), |(netns, ports)| (Some(netns), ports));
-    let published = ports.clone();
-    let begin = async {
-        let (parts, mounting) = parts?;
-        let built = build(Input {
-            config,
-            security: &security,
-            user: parts.user,
-            devices: &parts.devices,
-            host_devices: &parts.host_devices,
-            block_devices: &parts.block_devices,
-            linked: &linked,
-            ulimits: &shared.config.ulimits,
-            hostname: &around.hostname,
-            home: &parts.home,
-        })?;
-        let (channel, theirs) = calls::shim_channel()?;
-        let mut fds = Descriptors::default();
-        let launch = Launch {
-            id: config.id.clone(),
-            rootfs: fds.add(parts.rootfs),
-            mount_sources: sources(shared, config, &built, parts.sources, &mut fds).await?,
-            netns: netns.map(|netns| fds.add(netns)),
-            joins: joins(shared, &built)?,
-            seccomp: filter(shared, config, security)?,
-            cgroup_parent: parent(shared, config),
-            init: Mode::of(&config.host.pid_mode) == Mode::Own
-                && config.host.init.unwrap_or(shared.config.init),
-            stdio: stdio(config),
-            log: log(shared, config, &mut fds)?,
-            attaches: attaches
-                .into_iter()
-                .map(|(attach, stream)| (attach, fds.add(stream)))
-                .collect(),
-            channel: fds.add(theirs),
-            spec: built.spec,
-        };
-        let request = Request::Launch(Box::new(launch));
-        let (started, launching) =
-            timed(shared.workers.start_task(request, fds.0)).await.map_err(wording::start)?;
-        let (pid, at, warnings) = started;
-        let [mount, sandbox, launch, total] =
-            [mounting, plugging, launching, begun.elapsed()].map(|step| step.as_secs_f64() * 1e3);
-        tracing::debug!(
-            "start {}: mount {mount:.2} ms, sandbox {sandbox:.2} ms, launch {launch:.2} ms, total {total:.2} ms",
-            config.id.short()
-        );
-        Ok(Launched { channel, pid, at, warnings, ports })
+    let (parts, mounting) = parts?;
+    let built = build(Input {
+        config,
+        security: &security,
+        user: parts.user,
+        devices: &parts.devices,
+        host_devices: &parts.host_devices,
+        block_devices: &parts.block_devices,
+        linked: &linked,
+        ulimits: &shared.config.ulimits,
+        hostname: &around.hostname,
+        home: &parts.home,
+    })?;
+    let (channel, theirs) = calls::shim_channel()?;
+    let mut fds = Descriptors::default();
+    let launch = Launch {
+        id: config.id.clone(),
+        rootfs: fds.add(parts.rootfs),
+        mount_sources: sources(shared, config, &built, parts.sources, &mut fds).await?,
+        netns: netns.map(|netns| fds.add(netns)),
+        joins: joins(shared, &built)?,
+        seccomp: filter(shared, config, security)?,
+        cgroup_parent: parent(shared, config),
+        init: Mode::of(&config.host.pid_mode) == Mode::Own
+            && config.host.init.unwrap_or(shared.config.init),
+        stdio: stdio(config),
+        log: log(shared, config, &mut fds)?,
+        attaches: attaches
+            .into_iter()
+            .map(|(attach, stream)| (attach, fds.add(stream)))
+            .collect(),
+        channel: fds.add(theirs),
+        spec: built.spec,
     };
-    let launched = Box::pin(begin).await;
-    if launched.is_err() {
-        shared.networks.publish(&config.id, Vec::new());
-        if !published.is_empty()
-            && let Err(failure) = shared.workers.release(published, Vec::new()).await
-        {
-            tracing::warn!("take ports of a start that failed back: {failure}");
-        }
-    }
-    launched
+    let request = Request::Launch(Box::new(launch));
+    let (started, launching) =
+        timed(shared.workers.start_task(request, fds.0)).await.map_err(wording::start)?;
+    let (pid, at, warnings) = started;
+    let [mount, sandbox, launch, total] =
+        [mounting, plugging, launching, begun.elapsed()].map(|step| step.as_secs_f64() * 1e3);
+    tracing::debug!(
+        "start {}: mount {mount:.2} ms, sandbox {sandbox:.2} ms, launch {launch:.2} ms, total {total:.2} ms",
+        config.id.short()
+    );
+    Ok(Launched { channel, pid, at, warnings, ports })
 }
 
 /// What a step answers, and how long it took.

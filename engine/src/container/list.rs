@@ -1,6 +1,7 @@
 //! `docker ps`: from the views of all containers, without waiting for any of them.
 
 use super::config::ImagePin;
+use super::health::Health;
 use super::inspect;
 use super::listed::Listed;
 use super::live::View;
@@ -184,7 +185,11 @@ impl Query<'_> {
         let in_network = |wanted: &String| {
             wanted == network
                 || networks.contains(&wanted.as_str())
-                || view.outcome.endpoints.iter().any(|own| own.network_id.starts_with(wanted.as_str()))
+                || view
+                    .outcome
+                    .endpoints
+                    .iter()
+                    .any(|own| own.network_id.starts_with(wanted.as_str()))
                 || crate::network::PREDEFINED
                     .iter()
                     .any(|(name, _, id)| *name == network && id.starts_with(wanted.as_str()))
@@ -198,18 +203,24 @@ impl Query<'_> {
         self.before.is_none_or(|before| created < before)
             && self.since.is_none_or(|since| created > since)
             && filters.any("id", |id| config.id.as_str().starts_with(id.as_str()))
-            && (filters.regex("name", &format!("/{}", config.name)) || filters.regex("name", &config.name))
+            && (filters.regex("name", &format!("/{}", config.name))
+                || filters.regex("name", &config.name))
             && filters.labels(&config.config.labels)
             && filters.exact("status", view.state.word())
             && (self.exited.is_empty() || self.exited.iter().any(|code| exited(*code)))
-            && self.ancestors.as_ref().is_none_or(|all| all.iter().any(|from| descends(&config.image, from)))
-            && (self.ports.is_empty() || self.ports.iter().any(|port| config.config.exposed_ports.contains_key(port)))
-            && (self.published.is_empty() || self.published.iter().any(|wanted| is_published(view, wanted)))
+            && self
+                .ancestors
+                .as_ref()
+                .is_none_or(|all| all.iter().any(|from| descends(&config.image, from)))
+            && (self.ports.is_empty()
+                || self.ports.iter().any(|port| config.config.exposed_ports.contains_key(port)))
+            && (self.published.is_empty()
+                || self.published.iter().any(|wanted| is_published(view, wanted)))
             && filters.any("volume", volume)
             && filters.any("network", in_network)
             && filters.any("isolation", |wanted| wanted == "default")
-            // Health is not probed yet: a container with a probe is starting for ever, one without has none.
-            && filters.exact("health", "none")
+            && filters
+                .exact("health", view.health.as_ref().map_or("none", |health| health.status.word()))
             && filters.flag("is-task").is_ok_and(|wanted| wanted != Some(true))
     }
 }
@@ -233,6 +244,7 @@ fn summary(shared: &Shared, view: &View) -> Summary {
         },
         network_settings: SummaryNetworkSettings { networks: inspect::networks(shared, view) },
         mounts: inspect::mounts(shared, config),
+        health: view.health.as_deref().map(Health::summary),
         ..Summary::default()
     }
 }
@@ -268,7 +280,10 @@ pub(crate) fn status(view: &View, now: i64) -> String {
     };
     let outcome = &view.outcome;
     let text = match view.state {
-        State::Running => format!("Up {}", since(outcome.started_at)),
+        State::Running => match &view.health {
+            Some(health) => format!("Up {} ({})", since(outcome.started_at), health.words()),
+            None => format!("Up {}", since(outcome.started_at)),
+        },
         State::Paused => format!("Up {} (Paused)", since(outcome.started_at)),
         State::Restarting => {
             format!("Restarting ({}) {} ago", outcome.exit_code, since(outcome.finished_at))

@@ -109,7 +109,7 @@ impl Listed {
             out.extend_from_slice(line.head.as_bytes());
             // A status has no character that JSON escapes, but nothing here depends on that.
             let text = serde_json::to_string(&self.status).expect("text is JSON");
-            out.extend_from_slice(text[1..text.len() - 1].as_bytes());
+            out.extend_from_slice(&text.as_bytes()[1..text.len() - 1]);
             out.extend_from_slice(line.tail.as_bytes());
         }
     }

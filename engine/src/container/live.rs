@@ -1,6 +1,7 @@
 //! What a container is: the part that is written down ([`Outcome`]), and what readers see ([`View`]).
 
 use super::config::ContainerConfig;
+use super::health::Health;
 use super::listed::Kept;
 use super::state::State;
 use messages::network::Published;
@@ -115,6 +116,8 @@ pub struct View {
     pub pid: i32,
     /// Its runs.
     pub outcome: Outcome,
+    /// What its health checks say; none without a check, and before its first start.
+    pub health: Option<Arc<Health>>,
     /// How many runs have ended since the engine was started.
     pub ends: u64,
     /// What it is waiting for, when it is not idle.
@@ -137,6 +140,7 @@ impl View {
             state,
             pid: 0,
             outcome,
+            health: None,
             ends: 0,
             busy: None,
             removed: false,

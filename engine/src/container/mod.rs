@@ -15,6 +15,7 @@ pub(crate) mod create;
 pub(crate) mod directory;
 mod end;
 pub mod facts;
+pub mod health;
 mod host_files;
 pub mod inspect;
 pub(crate) mod launch;

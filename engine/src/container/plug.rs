@@ -108,7 +108,8 @@ impl Actor {
             endpoint::unplug(&self.shared.networks, &gone);
             self.shared.forget_later(gone.addresses().map(|own| own.address).collect());
             if !before.is_empty() {
-                self.view.outcome.ports = before;
+                // Taken back above already; which they were decides how they are published again.
+                self.shared.networks.publish(&changed.id, before);
             }
             self.rearrange(&changed, all).await;
             tell_network(self, name, network.id(), "disconnect");
@@ -137,8 +138,9 @@ impl Actor {
 
     /// Takes its published ports back, and answers which they were.
     async fn take_ports(&mut self) -> Vec<Published> {
-        let ports = std::mem::take(&mut self.view.outcome.ports);
-        self.shared.networks.publish(self.id(), Vec::new());
+        // Of a start that failed only the note is there.
+        let ports = self.shared.networks.take_published(self.id());
+        self.view.outcome.ports.clear();
         if !ports.is_empty()
             && let Err(failure) = self.shared.workers.release(ports.clone(), Vec::new()).await
         {

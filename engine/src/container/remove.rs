@@ -162,6 +162,7 @@ pub(crate) async fn finish_removal(
     store::change(&shared.store, |writer| {
         writer.remove(store::CONTAINERS, id)?;
         writer.remove(store::OUTCOMES, id)?;
+        writer.remove(store::HEALTH, id)?;
         for volume in &volumes {
             writer.remove(store::VOLUMES, volume)?;
         }

@@ -106,6 +106,7 @@ impl Actor {
         self.view.pid = launched.pid;
         self.view.outcome.started_at = Some(launched.at);
         self.view.outcome.ports = launched.ports;
+        self.begin_health();
         self.publish();
         for warning in launched.warnings {
             tracing::warn!(container = self.id().as_str(), "{warning}");
@@ -167,6 +168,9 @@ impl Actor {
         self.view.state = if frozen { State::Paused } else { State::Running };
         self.view.pid = pid;
         self.view.outcome.started_at = Some(started_at);
+        if !frozen {
+            self.ask_for_health();
+        }
         self.publish();
     }
 

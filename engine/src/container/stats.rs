@@ -5,11 +5,11 @@ use super::live::View;
 use super::registry::Handle;
 use crate::event::{now, time_text};
 use crate::open::Engine;
-use api_types::{List, Map};
 use api_types::stats::{
     BlkioEntry, BlkioStats, CpuStats, CpuUsage, MemoryStats, NetworkStats, PidsStats, Stats,
     ThrottlingData,
 };
+use api_types::{List, Map};
 use messages::task::Statistics;
 use spec::{Class, Failure};
 use std::sync::Arc;

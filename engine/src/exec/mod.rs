@@ -111,6 +111,13 @@ fn forget_later(shared: &Arc<Shared>, id: ExecId) {
     });
 }
 
+impl Registry {
+    /// Takes an exec away, so that nobody can ask for it any more.
+    pub(crate) fn take(&self, id: &ExecId) -> Option<Arc<Exec>> {
+        self.lock().remove(id)
+    }
+}
+
 impl Engine {
     /// The ids of a container's execs that have not ended.
     pub(crate) fn exec_ids(&self, container: &ContainerId) -> List<String> {

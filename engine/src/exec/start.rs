@@ -19,6 +19,7 @@ use spec::{Class, Failure};
 use std::os::fd::OwnedFd;
 use std::sync::Arc;
 use tokio::io::AsyncWriteExt;
+use tokio::net::UnixStream;
 use transport::Channel;
 
 /// The exit code of a process that SIGKILL ended.
@@ -28,6 +29,30 @@ impl Engine {
     /// Starts an exec. With `detach` nothing is given back and a failure is an error; otherwise the stream of its
     /// process, in which a failure to start it is text.
     pub async fn exec_start(&self, id: &str, body: StartBody) -> Result<Option<Attached>, Failure> {
+        let (exec, config) = self.announce(id)?;
+        let size = body.console_size.or(exec.body.console_size);
+        if body.detach {
+            begin(&self.0, &exec, &config, None, size).await?;
+            return Ok(None);
+        }
+        let tty = exec.body.tty;
+        let (stream, far) = stream_pair()?;
+        match begin(&self.0, &exec, &config, Some(far), size).await {
+            Ok(()) => Ok(Some(Attached { stream, tty })),
+            Err(failure) => Ok(Some(Attached { stream: told(&failure, tty)?, tty })),
+        }
+    }
+
+    /// Starts an exec without a terminal; its stream. A failure to start it is an error.
+    pub(crate) async fn exec_attached(&self, id: &str) -> Result<UnixStream, Failure> {
+        let (exec, config) = self.announce(id)?;
+        let (stream, far) = stream_pair()?;
+        begin(&self.0, &exec, &config, Some(far), None).await?;
+        Ok(stream)
+    }
+
+    /// Takes an exec that was not started yet and may be.
+    fn announce(&self, id: &str) -> Result<(Arc<Exec>, Arc<ContainerConfig>), Failure> {
         let exec = self.0.execs.find(id)?;
         let handle = self.0.containers.find(exec.container.as_str())?;
         let view = handle.view();
@@ -52,22 +77,12 @@ impl Engine {
         let config = Arc::clone(&view.config);
         let action = format!("exec_start: {}", exec.words());
         tell(&self.0, &config, &action, &[("execID", exec.id.to_string())]);
-        let size = body.console_size.or(exec.body.console_size);
-        if body.detach {
-            begin(&self.0, &exec, &config, None, size).await?;
-            return Ok(None);
-        }
-        let tty = exec.body.tty;
-        let (stream, far) = stream_pair()?;
-        match begin(&self.0, &exec, &config, Some(far), size).await {
-            Ok(()) => Ok(Some(Attached { stream, tty })),
-            Err(failure) => Ok(Some(Attached { stream: told(&failure, tty)?, tty })),
-        }
+        Ok((exec, config))
     }
 }
 
 /// A stream that says why the process could not be started, as Docker words it, and ends.
-fn told(failure: &Failure, tty: bool) -> Result<tokio::net::UnixStream, Failure> {
+fn told(failure: &Failure, tty: bool) -> Result<UnixStream, Failure> {
     let (stream, far) = stream_pair()?;
     let text = format!("{failure}\r\n");
     let mut bytes = Vec::new();
@@ -79,7 +94,7 @@ fn told(failure: &Failure, tty: bool) -> Result<tokio::net::UnixStream, Failure>
     let far = std::os::unix::net::UnixStream::from(far);
     far.set_nonblocking(true)
         .map_err(|error| Failure::internal(format!("use a stream for a client: {error}")))?;
-    let mut far = tokio::net::UnixStream::from_std(far)
+    let mut far = UnixStream::from_std(far)
         .map_err(|error| Failure::internal(format!("use a stream for a client: {error}")))?;
     tokio::spawn(async move {
         // A client that is gone needs no text.

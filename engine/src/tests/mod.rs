@@ -3,6 +3,7 @@
 mod boot;
 mod create;
 mod exec;
+mod health;
 mod life;
 mod remove;
 mod world;
