@@ -84,6 +84,12 @@ impl Networks {
         }
     }
 
+    /// The published ports of a container, which are noted no longer.
+    pub(crate) fn take_published(&self, id: &ContainerId) -> Vec<Published> {
+        let mut published = self.published.lock().unwrap_or_else(PoisonError::into_inner);
+        published.remove(id).unwrap_or_default()
+    }
+
     /// The published ports of all containers.
     pub(crate) fn published(&self) -> Vec<Published> {
         let published = self.published.lock().unwrap_or_else(PoisonError::into_inner);
