@@ -12,7 +12,26 @@ impl Filter {
         let json = serde_json::to_value(seccomp)
             .map_err(|error| ProfileError::Syntax(error.to_string()))?;
         // Nothing in this format depends on the host or on capabilities.
-        Ok(Profile::from_value(&json)?.resolve::<&str>(Arch::X86_64, &[], (0, 0)))
+        let filter = Profile::from_value(&json)?.resolve::<&str>(Arch::X86_64, &[], (0, 0));
+        if let Some(filter) = &filter {
+            filter.check_listener()?;
+        }
+        Ok(filter)
+    }
+
+    /// Calls that wait for an agent need one, and text for an agent, too (runtime specification, "Seccomp").
+    fn check_listener(&self) -> Result<(), ProfileError> {
+        let listens = self.listener_path.as_deref().is_some_and(|path| !path.is_empty());
+        let error = |field: &str, cause: &str| {
+            Err(ProfileError::Field { field: field.to_owned(), cause: cause.to_owned() })
+        };
+        if self.notifies() && !listens {
+            return error("listenerPath", "is missing, and SCMP_ACT_NOTIFY needs it");
+        }
+        if self.listener_metadata.as_deref().is_some_and(|text| !text.is_empty()) && !listens {
+            return error("listenerMetadata", "must not be set without listenerPath");
+        }
+        Ok(())
     }
 
     /// The filter for a bundle.

@@ -111,3 +111,33 @@ fn a_filter_goes_through_a_bundle_unchanged() {
         "invalid seccomp profile: defaultAction: unknown action \"X\""
     );
 }
+
+#[test]
+fn an_agent_is_named_where_calls_wait_for_one_and_text_is_for_an_agent() {
+    let rule = spec::oci::SyscallRule {
+        names: vec!["mknod".into()],
+        action: "SCMP_ACT_NOTIFY".into(),
+        ..Default::default()
+    };
+    let allow = "SCMP_ACT_ALLOW".to_owned();
+    let notifies = spec::oci::Seccomp {
+        default_action: allow.clone(),
+        syscalls: vec![rule],
+        ..Default::default()
+    };
+    let metadata = spec::oci::Seccomp {
+        default_action: allow,
+        listener_metadata: Some("x".into()),
+        ..Default::default()
+    };
+    let cases = [
+        (&notifies, "listenerPath: is missing, and SCMP_ACT_NOTIFY needs it"),
+        (&metadata, "listenerMetadata: must not be set without listenerPath"),
+    ];
+    for (seccomp, cause) in cases {
+        let error = seccomp::Filter::from_oci(seccomp).unwrap_err();
+        assert_eq!(error.to_string(), format!("invalid seccomp profile: {cause}"));
+    }
+    let listens = spec::oci::Seccomp { listener_path: Some("/a".into()), ..notifies };
+    assert!(seccomp::Filter::from_oci(&listens).unwrap().unwrap().notifies());
+}

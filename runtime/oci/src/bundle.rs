@@ -81,6 +81,9 @@ impl Bundle {
             // A kind that nobody knows is refused by the plan, with the list of those that are.
             let Some(kind) = kind(&namespace.kind) else { continue };
             let field = format!("linux.namespaces[{index}].path");
+            if !path.starts_with('/') {
+                return Err(Error::value(field, path, "an absolute path"));
+            }
             if joins.iter().any(|(other, _)| *other == kind) {
                 return Err(Error::value(field, path, "named once for each type"));
             }
@@ -90,10 +93,9 @@ impl Bundle {
     }
 }
 
-/// Reads a specification; the error says the line, the column and what was expected.
+/// Reads a specification; the error says the field, the line, the column and what was expected.
 pub(crate) fn parse_spec(object: &str, text: &[u8]) -> Result<Spec, Error> {
-    serde_json::from_slice(text)
-        .map_err(|error| Error::Syntax { object: object.to_owned(), cause: error.to_string() })
+    crate::field::read(object, text)
 }
 
 /// Whether the mount shows something of the host, and not a file system that the kernel makes.

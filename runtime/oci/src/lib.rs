@@ -33,6 +33,7 @@ mod error;
 mod events;
 mod exec;
 mod features;
+mod field;
 mod filter;
 mod foreground;
 mod home;

@@ -22,8 +22,7 @@ impl Runtime {
 
 /// Reads limits from JSON, in the form of `linux.resources`.
 pub fn parse_resources(object: &str, text: &[u8]) -> Result<Resources, Error> {
-    serde_json::from_slice(text)
-        .map_err(|error| Error::Syntax { object: object.to_owned(), cause: error.to_string() })
+    crate::field::read(object, text)
 }
 
 /// Reads a number of bytes with an optional unit of powers of 1024 (`512m`, `1.5GiB`), or `-1` for no limit.
