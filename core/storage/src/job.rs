@@ -24,10 +24,9 @@ pub(crate) const SWEEP: Duration = Duration::from_secs(24 * 3600);
 /// How long a request may take.
 pub(crate) fn deadline(request: &Request) -> Duration {
     match request {
-        // A blob is a file: what bounds it is the disk.
-        Request::Unpack { .. } => Duration::from_secs(3600),
         // The other end may be a person's slow line.
-        Request::DiffTar { .. }
+        Request::Unpack { .. }
+        | Request::DiffTar { .. }
         | Request::LayerTar { .. }
         | Request::ExportTar { .. }
         | Request::CopyOut { .. }
