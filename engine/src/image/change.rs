@@ -46,12 +46,23 @@ impl Engine {
     /// Removes images that nothing uses: those without a name, or with `dangling=false` all.
     pub async fn image_prune(&self, wanted: &Filters) -> Result<PruneReply, Failure> {
         let filters = filters(wanted, &["dangling", "label", "label!", "until"])?;
-        let pruned = self.images().prune(&filters, &self.image_users()).await?;
+        let mut pruned = self.images().prune(&filters, &self.image_users()).await?;
+        if !wanted.has("until") && !wanted.has("label") && !wanted.has("label!") {
+            pruned.reclaimed += self.forget_fetched().await?;
+        }
         let deleted = self.tell_removed(pruned.removed);
         let attributes = [("reclaimed".to_owned(), pruned.reclaimed.to_string())].into();
         self.events().publish("image", "prune", "", attributes);
         let images_deleted = if deleted.is_empty() { List::default() } else { deleted.into() };
         Ok(PruneReply { images_deleted, space_reclaimed: pruned.reclaimed })
+    }
+
+    /// Removes what pulls have left that were not finished; the bytes that were freed.
+    async fn forget_fetched(&self) -> Result<u64, Failure> {
+        let (store, busy) = (self.images().clone(), self.0.downloads.busy());
+        let freed = super::blocking(move || store.sweep_fetched_blocking(true, &busy)).await?;
+        let collected = self.images().collect(&self.image_users(), Vec::new()).await?;
+        Ok(freed + collected.bytes)
     }
 
     /// What was removed as the API says it; tells of it as events, too.

@@ -65,6 +65,11 @@ pub(super) fn snapshots(engine: &Engine, all: Result<Vec<SnapshotInfo>, Failure>
                 tracing::warn!("remove a snapshot without an owner: {failure}");
             }
         }
+        let (store, busy) = (engine.0.images.clone(), engine.0.downloads.busy());
+        let sweep = move || store.sweep_fetched_blocking(false, &busy);
+        if let Err(failure) = crate::image::blocking(sweep).await {
+            tracing::warn!("remove what old pulls have left: {failure}");
+        }
         if let Err(error) = engine.0.images.collect(&engine.image_users(), layers).await {
             tracing::warn!("remove layers and blobs that no image has: {error}");
         }
