@@ -58,7 +58,7 @@ fn a_wrong_value_of_config_linux_md_is_refused_with_its_field() {
         ("namespaces: twice", linux(json!({"+namespaces": [{"type": "pid"}]})), "namespaces"),
         ("namespaces.path: relative", linux(json!({"+namespaces": [{"type": "user", "path": "x"}]})), "namespaces"),
         ("namespaces.path: another kind", json!({"hostname": null, "linux": {"namespaces": [
-            {"type": "mount"}, {"type": "pid"}, {"type": "network", "path": "/proc/self/ns/uts"}]}}), "namespace \"/proc/self/ns/uts\""),
+            {"type": "mount"}, {"type": "pid"}, {"type": "network", "path": "/proc/self/ns/uts"}]}}), "of another type"),
         ("uidMappings without the namespace", linux(json!({"uidMappings": [{"containerID": 0, "hostID": 0, "size": 1}]})), "Mappings"),
         ("uidMappings: overlap", linux(json!({"+namespaces": [{"type": "user"}],
             "gidMappings": [{"containerID": 0, "hostID": 0, "size": 9}],
