@@ -22,6 +22,7 @@ use crate::event::Bus;
 use crate::image::layers::WorkerLayers;
 use crate::network::names::Names;
 use crate::network::registry::Networks;
+use crate::system::claims::Claims;
 use crate::workers::Workers;
 use crate::{exec, store};
 use messages::control::Role;
@@ -79,6 +80,7 @@ pub(crate) struct Shared {
     /// Addresses whose connections are to be forgotten.
     pub(crate) forgotten: Forgotten,
     pub(crate) pruning: AtomicBool,
+    pub(crate) volumes: Claims,
 }
 
 impl Engine {
@@ -111,6 +113,7 @@ impl Engine {
             execs: exec::Registry::default(),
             users: UserCache::default(),
             pruning: AtomicBool::new(false),
+            volumes: Claims::default(),
         }));
         tokio::spawn(keep_events(Arc::clone(&engine.0)));
         tokio::spawn(forget(Arc::clone(&engine.0)));

@@ -166,9 +166,20 @@ fn running(store: &Store, id: &ContainerId, pidfd: &OwnedFd) -> Result<Detached,
         Failure::new(Class::Conflict, message)
     };
     let pid = pid_of(pidfd).ok_or_else(gone)?;
-    let read = |name: &str| std::fs::read(format!("/proc/{pid}/{name}")).map_err(|_| gone());
-    let cgroups = read("cgroup")?;
-    // After everything was read: a pidfd whose process still lives proves that the number was its own all the time.
+    // A pidfd whose process still lives afterwards proves that the number was its own all the time.
+    let check = || {
+        let cgroups = std::fs::read(format!("/proc/{pid}/cgroup")).map_err(|_| gone())?;
+        if sys::pidfd::has_ended(pidfd).map_err(|error| internal("ask for its end", &error))? {
+            return Err(gone());
+        }
+        if !is_in_cgroup(&cgroups, id) {
+            let message = format!("container {}: the process is not in its cgroup", id.short());
+            return Err(Failure::new(Class::Forbidden, message));
+        }
+        Ok(())
+    };
+    // Nothing of a process that is not the container's is opened, and what was opened is still the container's.
+    check()?;
     let flags = OFlags::PATH | OFlags::CLOEXEC;
     let open = |path: String, flags| {
         rustix::fs::open(path, flags, Mode::empty()).map_err(|errno| match errno {
@@ -179,13 +190,7 @@ fn running(store: &Store, id: &ContainerId, pidfd: &OwnedFd) -> Result<Detached,
     let root = open(format!("/proc/{pid}/root"), flags | OFlags::DIRECTORY)?;
     let table = open(format!("/proc/{pid}/ns/mnt"), OFlags::RDONLY | OFlags::CLOEXEC)?;
     let own = open("/proc/self/ns/mnt".to_owned(), OFlags::RDONLY | OFlags::CLOEXEC)?;
-    if sys::pidfd::has_ended(pidfd).map_err(|error| internal("ask for its end", &error))? {
-        return Err(gone());
-    }
-    if !is_in_cgroup(&cgroups, id) {
-        let message = format!("container {}: the process is not in its cgroup", id.short());
-        return Err(Failure::new(Class::Forbidden, message));
-    }
+    check()?;
     copy_root(store, &root, &table, &own)
         .map_err(|errno| internal("copy the container's mounts", &errno))
 }

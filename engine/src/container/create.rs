@@ -2,7 +2,7 @@
 //! makes the container exist.
 
 use super::actor::{self, Actor, Seed};
-use super::config::{ContainerConfig, ImagePin, Mode, Mount};
+use super::config::{ContainerConfig, ImagePin, Mode, Mount, MountKind};
 use super::directory::Directory;
 use super::live::Outcome;
 use super::mounts::{self, Mounts, WantedVolume};
@@ -134,6 +134,10 @@ impl Engine {
         let shared = Arc::clone(&self.0);
         let work = async move {
             let (id, name) = (config.id.clone(), config.name.clone());
+            // Until the container is in the registry nobody else knows that it uses them.
+            let used = config.mounts.iter().filter(|mount| mount.kind == MountKind::Volume);
+            let used = used.filter_map(|mount| VolumeName::parse(&mount.name).ok()).collect();
+            let _claim = shared.volumes.claim(used).await;
             let made = make_or_undo(&shared, config, &mounts.volumes).await;
             if made.is_err() {
                 shared.containers.release(&name, &id);

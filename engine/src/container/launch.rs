@@ -95,10 +95,7 @@ pub(crate) async fn launch(
             && config.host.init.unwrap_or(shared.config.init),
         stdio: stdio(config),
         log: log(shared, config, &mut fds)?,
-        attaches: attaches
-            .into_iter()
-            .map(|(attach, stream)| (attach, fds.add(stream)))
-            .collect(),
+        attaches: attaches.into_iter().map(|(attach, stream)| (attach, fds.add(stream))).collect(),
         channel: fds.add(theirs),
         spec: built.spec,
     };

@@ -27,6 +27,20 @@ impl Handle {
 struct Tables {
     by_id: BTreeMap<ContainerId, Handle>,
     names: HashMap<String, ContainerId>,
+    /// The same the other way round: nearly always one name, two while one replaces the other.
+    owned: HashMap<ContainerId, Vec<String>>,
+}
+
+impl Tables {
+    fn forget(&mut self, name: &str, id: &ContainerId) {
+        self.names.remove(name);
+        if let Some(owned) = self.owned.get_mut(id) {
+            owned.retain(|other| other != name);
+            if owned.is_empty() {
+                self.owned.remove(id);
+            }
+        }
+    }
 }
 
 /// All containers.
@@ -88,8 +102,10 @@ impl Registry {
             Some(owner) if owner != id => Err(Failure::conflict(format!(
                 "Conflict. The container name \"/{name}\" is already in use by container \"{owner}\". You have to remove (or rename) that container to be able to reuse that name."
             ))),
-            _ => {
+            Some(_) => Ok(()),
+            None => {
                 tables.names.insert(name.to_owned(), id.clone());
+                tables.owned.entry(id.clone()).or_default().push(name.to_owned());
                 Ok(())
             }
         }
@@ -99,7 +115,7 @@ impl Registry {
     pub fn release(&self, name: &str, id: &ContainerId) {
         let mut tables = self.write();
         if tables.names.get(name) == Some(id) {
-            tables.names.remove(name);
+            tables.forget(name, id);
         }
     }
 
@@ -110,10 +126,37 @@ impl Registry {
     pub(crate) fn remove(&self, id: &ContainerId) {
         let mut tables = self.write();
         tables.by_id.remove(id);
-        tables.names.retain(|_, owner| owner != id);
+        for name in tables.owned.remove(id).unwrap_or_default() {
+            tables.names.remove(&name);
+        }
     }
 
     pub(crate) fn clear(&self) {
         *self.write() = Tables::default();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_container_that_goes_frees_all_its_names_and_no_other() {
+        let registry = Registry::default();
+        let (one, two) = (ContainerId::from_bytes(&[1; 32]), ContainerId::from_bytes(&[2; 32]));
+        for name in ["old", "new", "newest"] {
+            registry.reserve(name, &one).unwrap();
+            registry.reserve(name, &one).unwrap();
+        }
+        registry.reserve("other", &two).unwrap();
+        registry.release("old", &one);
+        registry.release("other", &one);
+        registry.reserve("old", &two).unwrap();
+        registry.reserve("new", &two).unwrap_err();
+        registry.remove(&one);
+        registry.reserve("new", &two).unwrap();
+        registry.reserve("newest", &two).unwrap();
+        registry.reserve("other", &one).unwrap_err();
+        registry.reserve("old", &one).unwrap_err();
     }
 }

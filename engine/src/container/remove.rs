@@ -8,6 +8,7 @@ use super::options::RemoveOptions;
 use super::state::{State, Step};
 use crate::open::{Engine, Shared};
 use crate::store::{self, Intent};
+use crate::system::claims::Removal;
 use spec::{Class, ContainerId, Failure, SnapshotKey, VolumeName};
 use std::sync::Arc;
 use std::time::Duration;
@@ -104,8 +105,12 @@ impl Actor {
     }
 
     async fn remove_all(&mut self) -> Result<(), Failure> {
-        let volumes =
-            if self.remove_volumes { anonymous(&self.shared, self.id()) } else { Vec::new() };
+        // The second is held until they are gone.
+        let (volumes, _removals) = if self.remove_volumes {
+            anonymous(&self.shared, self.id())
+        } else {
+            Default::default()
+        };
         let intent = Intent::Remove { volumes };
         let id = self.id().clone();
         store::change(&self.shared.store, |writer| writer.put(store::INTENTS, &id, &intent))?;
@@ -117,21 +122,25 @@ impl Actor {
     }
 }
 
-/// The anonymous volumes of a container that no other container uses.
-fn anonymous(shared: &Shared, id: &ContainerId) -> Vec<VolumeName> {
-    let all = shared.containers.all();
-    let Some(own) = all.iter().find(|handle| handle.id == *id).map(|handle| handle.view()) else {
-        return Vec::new();
+/// The anonymous volumes of a container that no other container uses, and which none can begin to use now.
+fn anonymous(shared: &Shared, id: &ContainerId) -> (Vec<VolumeName>, Vec<Removal>) {
+    let Some(own) = shared.containers.get(id).map(|handle| handle.view()) else {
+        return Default::default();
     };
+    let names = own.config.mounts.iter().filter(|mount| mount.anonymous);
+    let names = names.filter_map(|mount| VolumeName::parse(&mount.name).ok());
+    // One that is being removed already, or that a create has claimed, is left to those.
+    let begun: Vec<_> =
+        names.filter_map(|name| Some((shared.volumes.remove(&name).ok()?, name))).collect();
+    let all = shared.containers.all();
     let used_elsewhere = |name: &str| {
         let others = all.iter().filter(|handle| handle.id != *id);
         others
             .map(|handle| handle.view())
             .any(|view| view.config.mounts.iter().any(|mount| mount.name == name))
     };
-    let mounts =
-        own.config.mounts.iter().filter(|mount| mount.anonymous && !used_elsewhere(&mount.name));
-    mounts.filter_map(|mount| VolumeName::parse(&mount.name).ok()).collect()
+    let unused = begun.into_iter().filter(|(_, name)| !used_elsewhere(name.as_str()));
+    unused.map(|(removal, name)| (name, removal)).unzip()
 }
 
 /// Takes away all that a container has, in an order in which each step can be done again, and forgets it. Also finishes

@@ -60,8 +60,7 @@ impl Engine {
 
     async fn container_usage(&self) -> Result<ContainerUsage, Failure> {
         let options = ListOptions { all: true, size: true, ..ListOptions::default() };
-        let items: Vec<Summary> =
-            self.list(options).await?.iter().map(Listed::summary).collect();
+        let items: Vec<Summary> = self.list(options).await?.iter().map(Listed::summary).collect();
         let is_active = |state: &str| matches!(state, "running" | "paused" | "restarting");
         let total: i64 = items.iter().map(|container| container.size_rw).sum();
         let (mut active, mut used) = (0, 0);

@@ -1,5 +1,6 @@
 //! Verbs on the engine as a whole, on networks and on volumes.
 
+pub(crate) mod claims;
 pub mod disk;
 pub mod events;
 pub mod host;

@@ -88,6 +88,7 @@ impl Engine {
             .map_err(|error| Failure::invalid(format!(
                 "create {name}: {error}. If you intended to pass a host directory, use absolute path"
             )))?;
+        let _claim = self.0.volumes.claim(vec![parsed.clone()]).await;
         if let Some(record) = store::begin_volume(&self.0.store, &parsed)? {
             return Ok(self.show_volume(&parsed, record));
         }
@@ -120,6 +121,9 @@ impl Engine {
             Err(failure) if force && failure.class == Class::NotFound => return Ok(()),
             found => found?,
         };
+        let parsed = VolumeName::parse(name)
+            .map_err(|error| Failure::from_error(Class::InvalidArgument, &error))?;
+        let _removal = self.0.volumes.remove(&parsed)?;
         let users = self.volume_users(name, |_| true);
         if !users.is_empty() {
             return Err(Failure::conflict(format!(
@@ -127,8 +131,6 @@ impl Engine {
                 users.join(", ")
             )));
         }
-        let parsed = VolumeName::parse(name)
-            .map_err(|error| Failure::from_error(Class::InvalidArgument, &error))?;
         store::change(&self.0.store, |writer| writer.put(BEGUN, &parsed, &()))?;
         let request = Request::VolumeRemove { name: parsed.clone() };
         let removed = self.0.workers.storage.call(request, Vec::new()).await;

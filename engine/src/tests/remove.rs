@@ -96,3 +96,24 @@ async fn prune_removes_what_does_not_run_and_matches() {
     let filters = Filters::new([("until".to_owned(), vec!["1h".to_owned()])]);
     assert!(bench.engine.prune(&filters).await.unwrap().containers_deleted.is_empty());
 }
+
+#[tokio::test]
+async fn a_volume_that_a_create_is_about_to_use_is_never_pruned() {
+    let bench = Bench::new().await;
+    let all = crate::Filters::new([("all".to_owned(), vec!["true".to_owned()])]);
+    for round in 0..20 {
+        let (name, body) = (format!("web{round}"), r#"{"HostConfig":{"Binds":["data:/d"]}}"#);
+        let prune = async {
+            for _ in 0..4 {
+                bench.engine.volume_prune(&all).await.unwrap();
+                tokio::task::yield_now().await;
+            }
+        };
+        tokio::join!(bench.create(&name, body), prune);
+        assert_eq!(bench.world.lock().volumes.len(), 1, "{round}");
+        bench.engine.volume_inspect("data").await.unwrap();
+        let refused = bench.engine.volume_remove("data", true).await.unwrap_err();
+        assert_eq!(refused.class, Class::Conflict);
+        bench.engine.remove(&name, RemoveOptions::default()).await.unwrap();
+    }
+}
