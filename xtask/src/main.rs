@@ -1,9 +1,10 @@
-//! Chores of the project: `cargo xtask layers`, `cargo xtask budget`.
+//! Chores of the project: `cargo xtask layers`, `cargo xtask budget`, `cargo xtask registry`.
 
 #![forbid(unsafe_code)]
 
 mod budget;
 mod layers;
+mod registry;
 
 use std::process::ExitCode;
 
@@ -16,13 +17,16 @@ usage: cargo xtask layers
            --many N          the list of N containers
            --lines N         N lines of output, written and read back
            --client PROGRAM  `run --rm` with this client; the first with this engine, the second with the reference
-           --daemon PROGRAM  how long this daemon needs to its first answer, and what it weighs then";
+           --daemon PROGRAM  how long this daemon needs to its first answer, and what it weighs then
+       cargo xtask registry [--rounds N] [--megabytes N] PROGRAM [REFERENCE]
+           coffer-registry beside Debian's docker-registry: blobs, manifests, memory";
 
 fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     let result = match arguments.split_first() {
         Some((chore, [])) if chore == "layers" => layers::check(),
         Some((chore, rest)) if chore == "budget" => budget::run(rest),
+        Some((chore, rest)) if chore == "registry" => registry::run(rest),
         _ => Err(USAGE.to_owned()),
     };
     match result {
