@@ -18,3 +18,4 @@ mod process;
 mod refused;
 mod rig;
 mod seccomp;
+mod systemd;
