@@ -301,7 +301,7 @@ mod tests {
     fn hijacked(tty: bool, minor: u32) -> (UnixStream, UnixStream) {
         let (client, server) = UnixStream::pair().unwrap();
         let (container, stream) = UnixStream::pair().unwrap();
-        let attached = Mutex::new(Some(Attached { stream, tty }));
+        let attached = Mutex::new(Some(Attached::new(stream, tty)));
         let link = link();
         let watched = Watched::new(Socket::Unix(server), bytes::Bytes::new(), link.clone());
         tokio::spawn(async move {

@@ -53,7 +53,7 @@ impl Engine {
         } else if options.stream {
             handle.ask(|reply| Command::Attach { attach, stream: far, reply }).await?;
         }
-        Ok(Attached { stream, tty })
+        Ok(Attached::new(stream, tty))
     }
 
     /// Sends the log first, on a task of its own: the client may read it slowly.

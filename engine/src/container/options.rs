@@ -2,6 +2,7 @@
 
 use crate::Filters;
 use std::os::fd::OwnedFd;
+use tokio::sync::watch;
 
 /// What `wait` waits for.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -41,6 +42,28 @@ pub struct Attached {
     pub stream: tokio::net::UnixStream,
     /// Whether the process has a terminal: the bytes have no frames then.
     pub tty: bool,
+    /// True once it is known why the stream ends.
+    pub(crate) parted: Option<watch::Receiver<bool>>,
+}
+
+impl Attached {
+    /// A stream whose end says all that there is to say.
+    pub fn new(stream: tokio::net::UnixStream, tty: bool) -> Self {
+        Self { stream, tty, parted: None }
+    }
+
+    /// The stream, and what resolves when the engine knows what its end means. A client must not see the end before:
+    /// it asks for the exit code at once.
+    pub fn into_parts(self) -> (tokio::net::UnixStream, impl Future<Output = ()> + Send + 'static) {
+        let parted = self.parted;
+        let known = async move {
+            if let Some(mut parted) = parted {
+                // An engine that ends knows nothing more.
+                parted.wait_for(|parted| *parted).await.ok();
+            }
+        };
+        (self.stream, known)
+    }
 }
 
 /// Which part of a log is sent.

@@ -53,6 +53,7 @@ impl Engine {
             user,
             detach_keys: keys,
             phase: watch::Sender::new(Phase::Created),
+            parted: watch::Sender::new(false),
         };
         let id = exec.id.clone();
         let action = format!("exec_create: {}", exec.words());

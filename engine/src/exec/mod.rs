@@ -22,8 +22,6 @@ use tokio::sync::watch;
 
 /// How long the end of an exec can be asked for.
 const KEPT: Duration = Duration::from_secs(300);
-/// How long showing an exec with a client waits for its end.
-const EXIT_PATIENCE: Duration = Duration::from_millis(100);
 /// How long a resize waits for the process to be started.
 const RESIZE_PATIENCE: Duration = Duration::from_secs(10);
 
@@ -58,6 +56,8 @@ pub(crate) struct Exec {
     pub(crate) user: (spec::oci::User, String),
     pub(crate) detach_keys: Vec<u8>,
     pub(crate) phase: watch::Sender<Phase>,
+    /// Whether it is known why the client's stream ends.
+    pub(crate) parted: watch::Sender<bool>,
 }
 
 impl Exec {
@@ -136,13 +136,6 @@ impl Engine {
     /// Shows an exec.
     pub async fn exec_inspect(&self, id: &str) -> Result<Inspect, Failure> {
         let exec = self.0.execs.find(id)?;
-        if exec.body.attach_stdout || exec.body.attach_stderr {
-            // The streams end some moments before the exit is known here, and clients ask for the code as soon as they
-            // have: one that hears of a process that still runs takes its code for 0.
-            let mut phase = exec.phase.subscribe();
-            let ended = phase.wait_for(|phase| !matches!(phase, Phase::Running { .. }));
-            tokio::time::timeout(EXIT_PATIENCE, ended).await.ok();
-        }
         let (running, exit_code, pid) = match exec.phase() {
             Phase::Created | Phase::Starting => (false, None, 0),
             Phase::Running { pid, .. } => (true, None, pid),

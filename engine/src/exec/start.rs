@@ -38,8 +38,11 @@ impl Engine {
         let tty = exec.body.tty;
         let (stream, far) = stream_pair()?;
         match begin(&self.0, &exec, &config, Some(far), size).await {
-            Ok(()) => Ok(Some(Attached { stream, tty })),
-            Err(failure) => Ok(Some(Attached { stream: told(&failure, tty)?, tty })),
+            Ok(()) => {
+                let parted = Some(exec.parted.subscribe());
+                Ok(Some(Attached { stream, tty, parted }))
+            }
+            Err(failure) => Ok(Some(Attached::new(told(&failure, tty)?, tty))),
         }
     }
 
@@ -211,14 +214,18 @@ async fn watch(
             }
             Ok(Some(Event::Detached { by_keys: true, .. })) => {
                 tell(&shared, &config, "exec_detach", std::slice::from_ref(&id));
+                exec.parted.send_replace(true);
             }
+            Ok(Some(Event::Detached { .. })) => drop(exec.parted.send_replace(true)),
             Ok(Some(_)) => {}
             Ok(None) | Err(_) => break KILLED,
         }
     };
+    // Before the clients see their streams end: the shim tells of the exit first, and then closes them.
+    exec.phase.send_replace(Phase::Ended { code });
+    exec.parted.send_replace(true);
     // A shim that is gone needs no answer.
     channel.send(&shim::Request::Acknowledge, Vec::new()).await.ok();
-    exec.phase.send_replace(Phase::Ended { code });
     tell(&shared, &config, "exec_die", &[id, ("exitCode", code.to_string())]);
     clean_up(&shared, &exec.container, &exec.id).await;
     forget_later(&shared, exec.id.clone());

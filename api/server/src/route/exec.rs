@@ -63,7 +63,7 @@ fn told_in_stream(failure: &Failure, tty: bool) -> Result<Attached, Failure> {
         }
         told.write_all(text.as_bytes()).await.ok();
     });
-    Ok(Attached { stream, tty })
+    Ok(Attached::new(stream, tty))
 }
 
 /// `POST /exec/{id}/resize`

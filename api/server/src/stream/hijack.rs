@@ -19,7 +19,6 @@ use std::io;
 use std::os::fd::{AsFd, OwnedFd};
 use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, ReadHalf};
-use tokio::net::UnixStream;
 use tokio::net::unix::OwnedWriteHalf;
 
 /// Bytes without frames.
@@ -51,7 +50,7 @@ pub(crate) fn upgraded(request: &mut Request, attached: Attached) -> Reply {
 /// The same for a connection that will be given away.
 pub(crate) fn switch(upgrade: OnUpgrade, attached: Attached, version: crate::Version) -> Reply {
     let kind = media_type(attached.tty, version);
-    tokio::spawn(copy_upgraded(upgrade, attached.stream));
+    tokio::spawn(copy_upgraded(upgrade, attached));
     let mut reply = reply::empty(StatusCode::SWITCHING_PROTOCOLS);
     reply.extensions_mut().insert(ReasonPhrase::from_static(b"UPGRADED"));
     let headers = reply.headers_mut();
@@ -61,9 +60,9 @@ pub(crate) fn switch(upgrade: OnUpgrade, attached: Attached, version: crate::Ver
     reply
 }
 
-async fn copy_upgraded(upgrade: OnUpgrade, stream: UnixStream) {
+async fn copy_upgraded(upgrade: OnUpgrade, attached: Attached) {
     match take_over(upgrade).await {
-        Ok((socket, already)) => join(socket, already, stream).await,
+        Ok((socket, already)) => join(socket, already, attached).await,
         Err(error) => tracing::debug!(%error, "take over connection"),
     }
 }
@@ -84,13 +83,15 @@ pub(crate) async fn take_over(upgrade: OnUpgrade) -> io::Result<(Socket, Bytes)>
 }
 
 /// Copies between a client and a container's stream until the output has ended or the client is gone.
-pub(crate) async fn join(client: Socket, already: Bytes, stream: UnixStream) {
+pub(crate) async fn join(client: Socket, already: Bytes, attached: Attached) {
     let watch = client.as_fd().try_clone_to_owned();
     let (client_read, mut client_write) = tokio::io::split(client);
+    let (stream, known) = attached.into_parts();
     let (mut stream_read, stream_write) = stream.into_split();
     let mut input = tokio::spawn(feed(client_read, already, stream_write));
     let mut output = std::pin::pin!(async {
         copy(&mut stream_read, &mut client_write).await.ok();
+        known.await;
         client_write.shutdown().await.ok();
     });
     tokio::select! {

@@ -54,7 +54,7 @@ async fn finish(
             let head = format!("HTTP/1.1 200 OK\r\nContent-Type: {}\r\n\r\n", hijack::RAW);
             if socket.write_all(head.as_bytes()).await.is_ok() {
                 tokio::select! {
-                    () = hijack::join(socket, already, attached.stream) => {}
+                    () = hijack::join(socket, already, attached) => {}
                     () = link.stopping() => {}
                 }
             }
@@ -116,7 +116,7 @@ mod tests {
         };
         let LegacyHijack { socket, already, .. } = *hijack;
         tokio::spawn(async move {
-            let attached = Ok(Attached { stream, tty: true });
+            let attached = Ok(Attached::new(stream, true));
             finish(socket, already, attached, &Link::new(stopping)).await;
         });
         (client, container, stop)
