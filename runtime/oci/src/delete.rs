@@ -1,7 +1,7 @@
 //! Removing all that is left of a container, and of one whose making or removal was interrupted.
 
 use crate::runtime::{Container, Runtime};
-use crate::{Error, Id, Status};
+use crate::{Error, Id, Process, Status};
 use plan::HooksPlan;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use std::os::fd::OwnedFd;
@@ -21,7 +21,9 @@ impl Runtime {
         let _lock = entry.lock()?;
         let Some(record) = entry.record()? else { return self.root.remove(&entry) };
         let container = Container { entry, record };
-        match container.status()? {
+        // Looking at the lock again would give it up.
+        let unborn = container.record.process == Process::NONE;
+        match if unborn { Status::Stopped } else { container.status()? } {
             Status::Stopped | Status::Created | Status::Creating => {}
             _ if force => {}
             status => return Err(Error::NotStopped { id: id.as_str().to_owned(), status }),
@@ -68,7 +70,7 @@ impl Runtime {
         if poststop.is_empty() {
             return;
         }
-        let Ok(state) = container.state() else { return };
+        let state = container.record.state(Status::Stopped);
         let state = serde_json::to_string(&state).unwrap_or_default();
         // One by one: the others are called though one fails.
         for hook in poststop.chunks(1) {

@@ -13,7 +13,8 @@
 //! ```text
 //! <root>/                     0700
 //!   @seccomp/<hash>           compiled filters, any of which may vanish at any time
-//!   <id>/                     locked (flock) while a container is made or deleted
+//!   <id>/
+//!     lock                    locked (fcntl) while the container is made or deleted
 //!     state.json              [`Record`]: first the intent, then with the process; removed last
 //!     config.json             the bundle's specification as it was
 //!     seccomp.bpf             flags and program of the filter; empty if there is none

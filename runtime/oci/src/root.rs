@@ -2,7 +2,7 @@
 
 use crate::{Error, Id, Record};
 use rustix::fs::{
-    AtFlags, FlockOperation, Mode, OFlags, flock, mkdirat, openat, renameat, unlinkat,
+    AtFlags, FlockOperation, Mode, OFlags, fcntl_lock, mkdirat, openat, renameat, unlinkat,
 };
 use rustix::io::Errno;
 use std::ffi::OsStr;
@@ -27,6 +27,7 @@ pub(crate) mod file {
     pub(crate) const CONFIG: &str = "config.json";
     pub(crate) const FILTER: &str = "seccomp.bpf";
     pub(crate) const GATE: &str = "start";
+    pub(crate) const LOCK: &str = "lock";
 }
 
 /// The directory of all containers.
@@ -147,14 +148,15 @@ impl Entry {
         }
     }
 
-    /// The lock, if nobody has it.
+    /// The lock, if no other process has it. Locks of this kind belong to the process: the container's, which is cloned
+    /// meanwhile, has none; and whoever opens and closes the file again gives up its own.
     pub(crate) fn try_lock(&self) -> Result<Option<Lock>, Error> {
         let failed = |errno| Error::system("lock state of", self.id.as_str(), errno);
-        // Another open file: locks belong to those.
-        let fd = openat(&self.fd, ".", DIRECTORY, Mode::empty()).map_err(failed)?;
-        match flock(&fd, FlockOperation::NonBlockingLockExclusive) {
+        let flags = OFlags::RDWR | OFlags::CREATE | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+        let fd = openat(&self.fd, file::LOCK, flags, Mode::from_raw_mode(0o600)).map_err(failed)?;
+        match fcntl_lock(&fd, FlockOperation::NonBlockingLockExclusive) {
             Ok(()) => Ok(Some(Lock(fd))),
-            Err(Errno::WOULDBLOCK) => Ok(None),
+            Err(Errno::AGAIN | Errno::ACCESS) => Ok(None),
             Err(errno) => Err(failed(errno)),
         }
     }
