@@ -26,6 +26,11 @@ impl Space {
         Self { holder }
     }
 
+    /// A process in it, for `ip link ... netns PID`.
+    pub fn pid(&self) -> u32 {
+        self.holder.id()
+    }
+
     /// A command that runs in it.
     pub fn command(&self, program: &str) -> Command {
         // Not `ip netns exec`: it would hide the cgroup mounts.

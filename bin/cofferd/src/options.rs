@@ -17,6 +17,8 @@ enum Kind {
     List,
     /// `--flag KEY=VALUE ...`; an object of strings in the file.
     Pairs,
+    /// `--flag base=CIDR,size=BITS ...`; a list of objects in the file.
+    Pools,
     /// No flag; an object in the file.
     Object,
 }
@@ -63,6 +65,12 @@ const OPTIONS: &[Entry] = &[
     entry("mtu", None, "mtu", Kind::Number, "MTU of the default bridge"),
     entry("icc", None, "icc", Kind::Bool, "Let containers on the default bridge talk with each other"),
     entry("ip-masq", None, "ip-masq", Kind::Bool, "Give packets of containers that leave the host its address"),
+    entry("ip", None, "ip", Kind::Text, "Address at which ports are published whose user names none"),
+    entry("ipv6", None, "ipv6", Kind::Bool, "Give the default bridge IPv6, too"),
+    entry("fixed-cidr", None, "fixed-cidr", Kind::Text, "Part of the default bridge's subnet from which containers get addresses"),
+    entry("fixed-cidr-v6", None, "fixed-cidr-v6", Kind::Text, "IPv6 subnet of the default bridge"),
+    entry("default-address-pool", None, "default-address-pools", Kind::Pools, "Where subnets of networks come from: base=CIDR,size=BITS"),
+    entry("host-gateway-ip", None, "host-gateway-ips", Kind::List, "Address that host-gateway stands for"),
     entry("dns", None, "dns", Kind::List, "Name server of containers"),
     entry("dns-search", None, "dns-search", Kind::List, "Search domain of containers"),
     entry("dns-opt", None, "dns-opts", Kind::List, "Resolver option of containers"),
@@ -166,7 +174,7 @@ pub(crate) fn command() -> Command {
                 .value_parser(clap::value_parser!(bool)),
             Kind::Text => arg,
             Kind::Number => arg.value_parser(clap::value_parser!(u32)),
-            Kind::List | Kind::Pairs | Kind::Object => arg.action(ArgAction::Append),
+            Kind::List | Kind::Pairs | Kind::Pools | Kind::Object => arg.action(ArgAction::Append),
         });
     }
     command
@@ -216,6 +224,7 @@ fn flags(matches: &ArgMatches) -> Result<Map<String, Value>, OptionsError> {
             Kind::Number => matches.get_one::<u32>(option.key).map(|number| (*number).into()),
             Kind::List => texts().map(|list| list.map(|text| Value::from(text.as_str())).collect()),
             Kind::Pairs => texts().map(|list| pairs(option.flag, list)).transpose()?,
+            Kind::Pools => texts().map(|list| pools(option.flag, list)).transpose()?,
             Kind::Object => None,
         };
         map.extend(value.map(|value| (option.key.to_owned(), value)));
@@ -229,6 +238,20 @@ fn pairs<'a>(flag: &str, list: impl Iterator<Item = &'a String>) -> Result<Value
         None => Err(OptionsError::Value(format!("invalid --{flag} {text:?}: must be KEY=VALUE"))),
     };
     Ok(Value::Object(list.map(pair).collect::<Result<_, _>>()?))
+}
+
+fn pools<'a>(flag: &str, list: impl Iterator<Item = &'a String>) -> Result<Value, OptionsError> {
+    let pool = |text: &String| {
+        let part = |key: &str| text.split(',').find_map(|part| part.strip_prefix(key));
+        let size = part("size=").and_then(|size| size.parse::<u8>().ok());
+        match (part("base="), size, text.split(',').count()) {
+            (Some(base), Some(size), 2) => Ok(serde_json::json!({ "base": base, "size": size })),
+            _ => Err(OptionsError::Value(format!(
+                "invalid --{flag} {text:?}: must be base=CIDR,size=BITS"
+            ))),
+        }
+    };
+    list.map(pool).collect()
 }
 
 #[cfg(test)]

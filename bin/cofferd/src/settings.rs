@@ -50,6 +50,12 @@ pub(crate) struct Settings {
     pub(crate) mtu: Option<u32>,
     pub(crate) icc: bool,
     pub(crate) ip_masq: bool,
+    pub(crate) ip: IpAddr,
+    pub(crate) ipv6: bool,
+    pub(crate) fixed_cidr: Option<ipnet::Ipv4Net>,
+    pub(crate) fixed_cidr_v6: Option<ipnet::Ipv6Net>,
+    pub(crate) default_address_pools: Vec<ipam::AddressPool>,
+    pub(crate) host_gateway_ips: Vec<IpAddr>,
     pub(crate) dns: Vec<IpAddr>,
     pub(crate) dns_search: Vec<String>,
     pub(crate) dns_opts: Vec<String>,
@@ -98,6 +104,12 @@ impl Default for Settings {
             mtu: None,
             icc: true,
             ip_masq: true,
+            ip: IpAddr::V4(Ipv4Addr::UNSPECIFIED),
+            ipv6: false,
+            fixed_cidr: None,
+            fixed_cidr_v6: None,
+            default_address_pools: vec![],
+            host_gateway_ips: vec![],
             dns: vec![],
             dns_search: vec![],
             dns_opts: vec![],
@@ -176,6 +188,12 @@ impl Settings {
             mtu: self.mtu,
             icc: self.icc,
             masquerade: self.ip_masq,
+            publish_address: self.ip,
+            ipv6: self.ipv6,
+            fixed_cidr: self.fixed_cidr,
+            fixed_cidr_v6: self.fixed_cidr_v6,
+            address_pools: self.address_pools()?,
+            host_gateway: self.host_gateway_ips.clone(),
             dns: self.dns.clone(),
             dns_search: self.dns_search.clone(),
             dns_options: self.dns_opts.clone(),
@@ -201,6 +219,21 @@ impl Settings {
             max_uploads: self.max_concurrent_uploads as usize,
             ..defaults
         })
+    }
+}
+
+impl Settings {
+    fn address_pools(&self) -> Result<Vec<ipam::AddressPool>, SettingsError> {
+        for pool in &self.default_address_pools {
+            if pool.check().is_err() || pool.base != pool.base.trunc() {
+                return Err(SettingsError::Value {
+                    key: "default-address-pools",
+                    value: format!("{} size {}", pool.base, pool.size),
+                    why: "must be a network and the prefix length of subnets in it, with room for a gateway and a container",
+                });
+            }
+        }
+        Ok(self.default_address_pools.clone())
     }
 }
 
