@@ -61,9 +61,9 @@ pub(crate) fn network(host: &Host, name: Name<'_>) -> Result<OwnedFd, Failure> {
     let path = format!("/proc/{}/ns/net", state(host, name)?.process.pid);
     let opened = std::fs::File::open(&path);
     match sys::pidfd::has_ended(&held) {
-        Ok(false) => opened
-            .map(OwnedFd::from)
-            .map_err(|error| Failure::internal(format!("open network namespace of {name}: {error}"))),
+        Ok(false) => opened.map(OwnedFd::from).map_err(|error| {
+            Failure::internal(format!("open network namespace of {name}: {error}"))
+        }),
         _ => Err(Failure::conflict(format!("{name} is not running"))),
     }
 }

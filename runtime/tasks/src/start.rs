@@ -9,6 +9,7 @@ use plan::ProcessPlan;
 use shim::{Process, State, Task, TaskDir};
 use spec::{Class, Failure};
 use std::os::fd::RawFd;
+use sys::caps::{self, Cap, CapSet, ThreadCaps};
 use sys::signals::{SignalSet, set_mask};
 use transport::Responder;
 
@@ -47,6 +48,8 @@ pub(crate) fn finish(
         Ok(started) => started,
         Err(failure) => return responder.answer(Err(failure)),
     };
+    // Whoever hears that it runs finds a shim without them.
+    give_up_rights().ok();
     let reply = Reply::Started { pid: task.pid, at: task.started_at, warnings };
     responder.answer(Ok((reply, Vec::new())));
     // None of these can fail in a way that a shim could mend, and it looks after its process in any case.
@@ -54,6 +57,20 @@ pub(crate) fn finish(
     sys::fork::leave_parent(inherited, &host.null).ok();
     sys::memory::trim();
     shim::supervise(task, &mut cgroup);
+}
+
+/// What a shim may need while its process runs and when it ends: files of its log that belong to another user, and
+/// signals to processes of other users.
+const KEPT: [Cap; 4] = [Cap::CHOWN, Cap::DAC_OVERRIDE, Cap::FOWNER, Cap::KILL];
+
+/// Everything that a launch needs beyond [`KEPT`] goes. This process never executes anything.
+fn give_up_rights() -> sys::Result<()> {
+    sys::process::set_no_new_privs()?;
+    let wanted = KEPT.into_iter().fold(CapSet::EMPTY, CapSet::with);
+    let keep = wanted.and(caps::get()?.permitted);
+    caps::limit_bounding(keep)?;
+    caps::clear_ambient()?;
+    caps::set(ThreadCaps { effective: keep, permitted: keep, inheritable: CapSet::EMPTY })
 }
 
 /// Records the process, which waits at the gate, and lets it run.

@@ -96,7 +96,9 @@ impl Handler<Request> for Worker {
             self.settle();
             let Some(request) = self.forked.remove(&pid.as_raw_nonzero().get()) else { continue };
             let message = match status.terminating_signal() {
-                Some(signal) => format!("{}: its process was killed (signal {signal})", request.verb()),
+                Some(signal) => {
+                    format!("{}: its process was killed (signal {signal})", request.verb())
+                }
                 None => format!("{}: its process ended without an answer", request.verb()),
             };
             request.refuse(&Failure::internal(message));
