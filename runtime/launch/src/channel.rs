@@ -1,6 +1,7 @@
 //! The parent's side of the channel to the child.
 
 use plan::Record;
+use rustix::event::{PollFd, PollFlags, poll};
 use rustix::io::Errno;
 use rustix::net::{
     AddressFamily, RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, ReturnFlags, SendFlags,
@@ -69,6 +70,29 @@ impl Channel {
             return Err(Errno::BADMSG);
         }
         Ok(Message::Record(decode(&bytes, received.bytes)?, passed))
+    }
+
+    /// The next message of the process `pidfd`, while this process still has the other end too and so would not see it
+    /// closed: [`Message::End`] when the process has ended.
+    pub(crate) fn receive_from(&self, pidfd: Option<BorrowedFd<'_>>) -> Result<Message, Errno> {
+        let pidfd = pidfd.ok_or(Errno::SRCH)?;
+        loop {
+            let mut fds = [
+                PollFd::new(&self.0, PollFlags::IN),
+                PollFd::from_borrowed_fd(pidfd, PollFlags::IN),
+            ];
+            match poll(&mut fds, None) {
+                Err(Errno::INTR) => continue,
+                other => other?,
+            };
+            // What it wrote before it ended is read first.
+            if fds[0].revents().contains(PollFlags::IN) {
+                return self.receive();
+            }
+            if !fds[1].revents().is_empty() {
+                return Ok(Message::End);
+            }
+        }
     }
 
     /// Opens the gate that the child waits at. A child that is gone is noticed by the next [`Self::receive`].

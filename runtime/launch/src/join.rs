@@ -99,7 +99,8 @@ impl Join {
         let process = &*self.process;
         // The process itself must be a child made after setns, or it would not be in the pid namespace.
         let args = CloneArgs { cgroup: v2(&self.cgroup), ..CloneArgs::default() };
-        let spawn = Spawn { args, intermediate: true, maps: None, prepares: false };
+        let spawn =
+            Spawn { args, intermediate: true, maps: None, user_first: false, prepares: false };
         let (channel, theirs) = spawn::channel(self.extras.lowest())?;
         let job = Job {
             process,
@@ -113,6 +114,7 @@ impl Join {
             argv: &pointers(&process.argv),
             env: &pointers(&process.env),
             waits_for_go: true,
+            user_first: false,
             hooks: None,
             supervisor: borrow_supervisor(&self.extras, &self.supervisor),
             marks: self.times.as_ref().map(Times::marks),

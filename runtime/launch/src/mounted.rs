@@ -97,6 +97,10 @@ pub(crate) fn root(
             refuse_own_root(&directory)?;
             let place = HeldPlace::of(path, &directory).map_err(failed)?;
             if !host.copies_mounts {
+                // An idmapped mount needs the rights of who mounted its file system.
+                if extras.rootfs_idmap.is_some() {
+                    return Err(LaunchError::new("map ids of", "root file system", Errno::PERM));
+                }
                 let place_of_root = looked_for.then(|| HeldPlace {
                     path: place.path.clone(),
                     device: place.device,

@@ -108,13 +108,16 @@ impl Launch {
         let user = new.contains(Namespaces::USER);
         // In a new user namespace the right to join namespaces that do not belong to it is gone.
         let joins_first = user && !self.joins.is_empty();
-        // A process is in its new time namespace from execve on only since 6.1, but its children always are.
-        let time_first = new.contains(Namespaces::TIME) && !user;
+        // A process that makes a time namespace is in it from execve on only since 6.2, but its children always are. The
+        // namespace belongs to the user namespace, so that comes before.
+        let time_first = new.contains(Namespaces::TIME);
+        let user_first = user && time_first;
+        let made_before = if user_first { Namespaces::USER } else { Namespaces::empty() };
         Spawn {
             args: CloneArgs {
                 // A cgroup namespace has its root where its maker is, so it is made after joining the cgroup; and a time
                 // namespace gets its clocks before anybody is in it.
-                namespaces: new - Namespaces::CGROUP - Namespaces::TIME,
+                namespaces: new - Namespaces::CGROUP - Namespaces::TIME - made_before,
                 cgroup: v2(&self.cgroup),
                 ..CloneArgs::default()
             },
@@ -122,6 +125,7 @@ impl Launch {
                 || time_first
                 || joined.intersects(Namespaces::USER | Namespaces::PID),
             maps: user.then_some((&*namespaces.uids, &*namespaces.gids)),
+            user_first,
             prepares: self.hooks.is_some()
                 || self.supervisor.is_some()
                 || !self.plan.net_devices.is_empty(),
@@ -161,6 +165,7 @@ impl Launch {
             env: &pointers(&plan.process.env),
             waits_for_go: spawn.waits_for_go(),
             joined_outside: spawn.intermediate,
+            user_first: spawn.user_first,
             becomes_root: plan.namespaces.separate(Namespaces::USER),
             gate: self.extras.borrow_gate(),
             outlives: self.extras.outlives,

@@ -84,6 +84,8 @@ pub(crate) struct Spawn<'a> {
     pub(crate) intermediate: bool,
     /// Maps of a new user namespace.
     pub(crate) maps: Option<(&'a [IdMap], &'a [IdMap])>,
+    /// Whether the intermediate process makes the user namespace, and so gets the maps.
+    pub(crate) user_first: bool,
     /// Whether the parent has something to do before the process goes on.
     pub(crate) prepares: bool,
 }
@@ -137,7 +139,7 @@ pub(crate) fn wait_until_ready(
 ) -> Result<Made, LaunchError> {
     let lost = |errno| LaunchError::new("read", "channel to the process", errno);
     if spawn.waits_for_go() {
-        if let Some((uids, gids)) = spawn.maps {
+        if let Some((uids, gids)) = spawn.maps.filter(|_| !spawn.user_first) {
             crate::idmaps::write(guard.pid(), uids, gids)?;
         }
         (outside.made)(guard.pid())?;
@@ -179,24 +181,34 @@ fn through_intermediate(
     let last =
         CloneArgs { namespaces: spawn.args.namespaces, parent: true, ..CloneArgs::default() };
     // SAFETY: as in `directly`.
-    let pidfd = match unsafe { clone3(&args) } {
+    let (own, pidfd) = match unsafe { clone3(&args) } {
         Ok(Cloned::Child) => child::intermediate(job, &last),
-        Ok(Cloned::Parent { pidfd, .. }) => pidfd,
+        Ok(Cloned::Parent { pid, pidfd }) => (pid, pidfd),
         Err(error) => return Err(LaunchError::new("make", "process", error)),
     };
-    let exit = sys::pidfd::wait(&pidfd).map_err(|e| LaunchError::new("wait for", "process", e))?;
-    if exit != sys::pidfd::Exit::Code(0) && exit != sys::pidfd::Exit::Code(child::FAILED) {
-        return Err(LaunchError::Lost { status: exit.status() });
-    }
+    // Ended and reaped whatever happens to it.
+    let intermediate = Guard(Some((own, pidfd)));
     let lost = |errno| LaunchError::new("read", "channel to the process", errno);
-    match channel.receive().map_err(lost)? {
-        Message::Record(Record { step: StepKind::Spawned, index, .. }, _) => {
-            // Nobody but us can reap our child, so the number is its own even if it has ended.
-            let pidfd = pidfd_open(index).map_err(|e| LaunchError::new("open", "process", e))?;
-            Ok((index as i32, pidfd))
+    loop {
+        match channel.receive_from(intermediate.pidfd()).map_err(lost)? {
+            Message::Record(Record { step: StepKind::NeedsMaps, .. }, _) => {
+                if let Some((uids, gids)) = spawn.maps {
+                    crate::idmaps::write(own, uids, gids)?;
+                }
+                channel.open_gate().map_err(lost)?;
+            }
+            Message::Record(Record { step: StepKind::Spawned, index, .. }, _) => {
+                let (_, ended) = intermediate.disarm();
+                let failed = |error| LaunchError::new("wait for", "process", error);
+                sys::pidfd::wait(&ended).map_err(failed)?;
+                // Nobody but us can reap our child, so the number is its own even if it has ended.
+                let pidfd =
+                    pidfd_open(index).map_err(|e| LaunchError::new("open", "process", e))?;
+                return Ok((index as i32, pidfd));
+            }
+            Message::Record(record, _) => return Err(explain(record)),
+            Message::End => return Err(intermediate.lost()),
         }
-        Message::Record(record, _) => Err(explain(record)),
-        Message::End => Err(LaunchError::Lost { status: exit.status() }),
     }
 }
 
@@ -212,6 +224,10 @@ pub(crate) struct Guard(Option<(i32, OwnedFd)>);
 impl Guard {
     fn pid(&self) -> i32 {
         self.0.as_ref().map_or(0, |(pid, _)| *pid)
+    }
+
+    fn pidfd(&self) -> Option<BorrowedFd<'_>> {
+        self.0.as_ref().map(|(_, pidfd)| pidfd.as_fd())
     }
 
     fn disarm(mut self) -> (i32, OwnedFd) {

@@ -437,3 +437,48 @@ fn the_times_of_all_steps_are_known_if_that_is_asked() {
     assert!(running.times.is_empty());
     common::finish(&running, text);
 }
+
+/// Needs a kernel with AppArmor and the program that loads profiles.
+#[test]
+fn an_apparmor_profile_confines_the_program_and_who_joins() {
+    let enabled = std::fs::read_to_string("/sys/module/apparmor/parameters/enabled");
+    let parser = ["/sbin/apparmor_parser", "/usr/sbin/apparmor_parser"]
+        .into_iter()
+        .find(|path| std::path::Path::new(path).exists());
+    let (true, Some(parser)) = (enabled.is_ok_and(|text| text.starts_with('Y')), parser) else {
+        return;
+    };
+    let directory = tempfile::tempdir().unwrap();
+    let profile = directory.path().join("profile");
+    let text = "profile coffer-test flags=(attach_disconnected,mediate_deleted) {\n\
+                file, capability, signal, ptrace, unix, deny /data/secret r,\n}\n";
+    std::fs::write(&profile, text).unwrap();
+    let load = |option: &str| {
+        std::process::Command::new(parser).arg(option).arg(&profile).status().unwrap().success()
+    };
+    assert!(load("-rK"));
+    let script = "cat /proc/self/attr/current; cat /data/secret /data/open";
+    let confined = |process: &mut spec::oci::Process| {
+        process.apparmor_profile = Some("coffer-test".to_owned());
+    };
+    let wanted = "coffer-test (enforce)\ncat: can't open '/data/secret': Permission denied\nopen\n";
+    let with_files = |script: &str| {
+        let mut bundle = Bundle::new(script);
+        for name in ["secret", "open"] {
+            std::fs::write(bundle.root.path().join("data").join(name), format!("{name}\n"))
+                .unwrap();
+        }
+        confined(bundle.process());
+        bundle
+    };
+    assert_eq!(with_files(script).run().unwrap().output, wanted);
+    let (container, _output, _root) = with_files("exec sleep 600").start().unwrap();
+    let process = joining(script, &Given::default(), confined);
+    assert_eq!(exec(&container, process, CgroupJoin::None).unwrap().output, wanted);
+    kill(&container);
+    let mut unknown = Bundle::new("true");
+    unknown.process().apparmor_profile = Some("coffer-missing".to_owned());
+    let error = unknown.failure();
+    assert!(error.starts_with("set security label \"exec coffer-missing\": "), "{error}");
+    assert!(load("-RK"));
+}

@@ -36,6 +36,8 @@ steps! {
     Ready,
     /// Not a failure: an intermediate process made the process; index is its pid and errno the pidfd's number.
     Spawned,
+    /// Not a failure: an intermediate process is in a new user namespace and needs its id maps.
+    NeedsMaps,
     /// Moving itself into a cgroup; index counts hierarchies.
     JoinCgroup,
     /// Joining a namespace; index counts the given ones.

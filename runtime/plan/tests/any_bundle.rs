@@ -2,7 +2,7 @@
 
 use plan::{Given, MountKind, Plan, SourceKind};
 use proptest::prelude::*;
-use spec::oci::{Linux, Mount, Namespace, Process, Root, Spec};
+use spec::oci::{Hook, Hooks, Linux, Mount, Namespace, NetDevice, Process, Root, Spec};
 
 /// Texts near the ones that matter.
 fn text() -> impl Strategy<Value = String> {
@@ -17,7 +17,18 @@ fn text() -> impl Strategy<Value = String> {
 
 fn options() -> impl Strategy<Value = Vec<String>> {
     let known = prop::sample::select(vec![
-        "ro", "rbind", "rprivate", "rro", "noatime", "size=4", "bind", "rw",
+        "ro",
+        "rbind",
+        "rprivate",
+        "rro",
+        "noatime",
+        "size=4",
+        "bind",
+        "rw",
+        "remount",
+        "tmpcopyup",
+        "idmap",
+        "sync",
     ]);
     prop::collection::vec(prop_oneof![known.prop_map(str::to_owned), text()], 0..5)
 }
@@ -35,14 +46,20 @@ fn mount() -> impl Strategy<Value = Mount> {
 fn bundle() -> impl Strategy<Value = Spec> {
     let lists = || prop::collection::vec(text(), 0..4);
     let sysctls = prop::collection::btree_map(text(), text(), 0..3);
-    (lists(), lists(), text(), prop::collection::vec(mount(), 0..4), lists(), sysctls).prop_map(
-        |(args, env, cwd, mounts, masked_paths, sysctl)| {
+    let devices = prop::collection::btree_map(text(), prop::option::of(text()), 0..3);
+    let hooks = prop::collection::vec((text(), lists(), any::<Option<i64>>()), 0..2);
+    let lists = (lists(), lists(), lists());
+    (lists, text(), prop::collection::vec(mount(), 0..4), sysctls, devices, hooks).prop_map(
+        |((args, env, masked_paths), cwd, mounts, sysctl, devices, hooks)| {
+            let device = |(host, name)| (host, NetDevice { name });
+            let hook = |(path, args, timeout)| Hook { path, args, timeout, ..Hook::default() };
             let kinds = ["mount", "network", "ipc", "pid"];
             let namespace = |kind: &str| Namespace { kind: kind.to_owned(), path: None };
             let linux = Linux {
                 namespaces: kinds.map(namespace).to_vec(),
                 masked_paths,
                 sysctl,
+                net_devices: devices.into_iter().map(device).collect(),
                 ..Linux::default()
             };
             Spec {
@@ -51,6 +68,10 @@ fn bundle() -> impl Strategy<Value = Spec> {
                 root: Some(Root::default()),
                 mounts,
                 linux: Some(linux),
+                hooks: Some(Hooks {
+                    create_container: hooks.into_iter().map(hook).collect(),
+                    ..Hooks::default()
+                }),
                 ..Spec::default()
             }
         },
@@ -65,21 +86,30 @@ fn is_clean(path: &std::ffi::CStr) -> bool {
 
 proptest! {
     #[test]
-    fn a_plan_keeps_its_promises(spec in bundle()) {
+    fn a_plan_keeps_its_promises(spec in bundle(), administrator: bool) {
         let sources = vec![Some(SourceKind::Directory); spec.mounts.len()];
-        let given = Given { sources, ..Given::default() };
+        let given = Given { sources, administrator, ..Given::default() };
         match Plan::new(&spec, &given) {
             Err(error) => prop_assert!(!error.to_string().contains('\n')),
             Ok(plan) => {
                 prop_assert!(is_clean(&plan.process.cwd));
                 prop_assert!(!plan.process.argv.is_empty());
+                prop_assert!(administrator || plan.hooks == plan::HooksPlan::default());
+                prop_assert!(plan.hooks.create_container.iter().all(|hook| is_clean(&hook.path)));
+                prop_assert!(administrator || plan.net_devices.is_empty());
+                for device in &plan.net_devices {
+                    prop_assert!((1..=15).contains(&device.name.len()) && !device.name.contains('/'));
+                }
                 prop_assert!(plan.masked.iter().all(|path| is_clean(path)));
                 for mount in &plan.mounts {
                     prop_assert!(is_clean(&mount.target));
                     let target = mount.target.to_string_lossy();
                     let typed = matches!(mount.kind, MountKind::Typed(_));
-                    prop_assert!(target != "/proc" || (typed && mount.no_links));
-                    prop_assert!(!target.starts_with("/proc/") || mount.may_cover_proc);
+                    let changes = matches!(mount.kind, MountKind::Remount(_));
+                    prop_assert!(target != "/proc" || (typed && mount.no_links) || changes || mount.proc_source);
+                    prop_assert!(!target.starts_with("/proc/") || mount.may_cover_proc || changes);
+                    prop_assert!(administrator || !matches!(mount.kind, MountKind::Classic(_)));
+                    prop_assert!(administrator || !mount.proc_source);
                 }
                 for sysctl in &plan.sysctls {
                     let path = sysctl.path.to_string_lossy();

@@ -43,11 +43,21 @@ pub(crate) fn intermediate(job: &Job<'_>, last: &CloneArgs<'_>) -> ! {
 }
 
 fn make_sibling(job: &Job<'_>, last: &CloneArgs<'_>) -> Step<Record> {
-    // CVE-2016-9962: while it joins, nothing inside may trace it and use its descriptors.
-    ::sys::process::set_dumpable(false).at(StepKind::JoinNamespace, 0)?;
+    // CVE-2016-9962: while it joins, nothing inside may trace it and use its descriptors. Its starter must be able to
+    // write its maps, though, which without privilege it may only for what is dumpable; nobody is inside then.
+    let hides = !job.user_first || !job.joins.is_empty();
+    if hides {
+        ::sys::process::set_dumpable(false).at(StepKind::JoinNamespace, 0)?;
+    }
     join_cgroups(job)?;
     join_namespaces(job)?;
+    if job.user_first {
+        unshare(Namespaces::USER).at(StepKind::WaitForMaps, 0)?;
+        report(job.channel, Record { step: StepKind::NeedsMaps, index: 0, errno: 0 });
+        wait(job, StepKind::WaitForMaps)?;
+    }
     time::enter(job)?;
+    ::sys::process::set_dumpable(false).at(StepKind::JoinNamespace, 0)?;
     // Its child is seen inside as soon as it is made, so this comes before.
     inherited::keep_only_needed(job)?;
     // SAFETY: this process has one thread, and the child goes on in this module, which allocates nothing.

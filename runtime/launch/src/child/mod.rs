@@ -65,6 +65,8 @@ pub(crate) struct Job<'a> {
     pub(crate) waits_for_go: bool,
     /// Whether an intermediate process has joined cgroup and namespaces already.
     pub(crate) joined_outside: bool,
+    /// Whether the intermediate process makes the user namespace, since a new time namespace belongs to it.
+    pub(crate) user_first: bool,
     /// Whether it becomes root of another user namespace.
     pub(crate) becomes_root: bool,
     /// The listening socket at which it waits for a start by another process than the starter.

@@ -6,7 +6,7 @@ use super::origin::Mounted;
 use super::report::{At, Step};
 use super::{attributes, typed};
 use ::core::prelude::rust_2024::*;
-use ::mounts::{Attr, Extent};
+use ::mounts::{Attr, Extent, Propagation};
 use ::plan::StepKind;
 use ::rustix::fs::{FileType, fstat, makedev};
 use ::rustix::io::Errno;
@@ -65,7 +65,10 @@ impl Cover<'_> {
         self.attached = true;
         match self.readonly {
             true => Ok(()),
-            false => attributes::remount(self.mount, COVER, Attr::empty()),
+            false => {
+                attributes::propagate(self.mount, Propagation::Private, Extent::Mount)?;
+                attributes::remount(self.mount, COVER, Attr::empty())
+            }
         }
     }
 }
