@@ -24,7 +24,7 @@ use tokio_rustls::{TlsConnector, client::TlsStream};
 
 /// How long one address may take to answer, and how long a handshake may.
 const CONNECT: Duration = Duration::from_secs(30);
-const HANDSHAKE: Duration = Duration::from_secs(30);
+const HANDSHAKE: Duration = Duration::from_secs(10);
 /// Bytes of a proxy's answer to CONNECT.
 const TUNNEL_MAX: usize = 16 << 10;
 
@@ -82,7 +82,8 @@ impl Connector {
         match tokio::time::timeout(HANDSHAKE, shake).await {
             Ok(Ok(stream)) => Ok(Stream::over(stream)),
             Ok(Err(error)) => Err(TransportError::Tls(error).into()),
-            Err(_) => Err(TransportError::Idle(HANDSHAKE).into()),
+            // A server that waits for the end of a line of plain HTTP.
+            Err(_) => Err(TransportError::Tls(io::ErrorKind::TimedOut.into()).into()),
         }
     }
 

@@ -262,7 +262,11 @@ impl Push {
     }
 
     /// Makes the compressed form of a layer.
-    async fn compress(&self, layer: &ImageLayer, lease: &Arc<Lease>) -> Result<Descriptor, Failure> {
+    async fn compress(
+        &self,
+        layer: &ImageLayer,
+        lease: &Arc<Lease>,
+    ) -> Result<Descriptor, Failure> {
         let (store, lease) = (self.engine.images().clone(), Arc::clone(lease));
         let plain = layer.blob.digest.clone();
         super::blocking(move || {

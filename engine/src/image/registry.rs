@@ -64,9 +64,9 @@ impl Engine {
         let (automated, official) = (filters.flag("is-automated")?, filters.flag("is-official")?);
         let mut stars = 0;
         for text in filters.get("stars") {
-            let number: i64 = text.parse().map_err(|_| {
-                Failure::invalid(format!("invalid filter 'stars={text}'"))
-            })?;
+            let number: i64 = text
+                .parse()
+                .map_err(|_| Failure::invalid(format!("invalid filter 'stars={text}'")))?;
             stars = stars.max(number);
         }
         let config = Arc::clone(&self.config().registry);
@@ -90,8 +90,7 @@ impl Engine {
             .map_err(|error| Failure::from_error(Class::InvalidArgument, &error))?
             .with_default_tag();
         let config = Arc::clone(&self.config().registry);
-        let repository =
-            Repository::open(config, &name, Access::Pull, credentials, agent).await?;
+        let repository = Repository::open(config, &name, Access::Pull, credentials, agent).await?;
         let wanted = name.digest().map(|digest| digest.as_str()).or(name.tag());
         let wanted = wanted.unwrap_or(spec::reference::DEFAULT_TAG);
         let fetched = repository.manifest(wanted).await.map_err(resolve::refused)?;

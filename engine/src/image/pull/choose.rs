@@ -31,7 +31,8 @@ fn rank(have: &PlatformDescriptor, wanted: &Platform) -> Option<u32> {
             level(wanted_variant).checked_sub(level(have))
         }
         "arm" => {
-            let level = |variant: Option<&str>, default| variant.map_or(default, |v| number(v, default));
+            let level =
+                |variant: Option<&str>, default| variant.map_or(default, |v| number(v, default));
             // Without a variant the newest is wanted that such hosts have.
             level(wanted_variant, 70).checked_sub(level(have, 70))
         }

@@ -96,9 +96,8 @@ impl Downloads {
         let mut table = self.table.lock().unwrap_or_else(PoisonError::into_inner);
         table.retain(|_, download| download.strong_count() > 0);
         let running = table.get(digest).and_then(Weak::upgrade);
-        let failed = |download: &Arc<Download>| {
-            matches!(download.progress.borrow().phase, Phase::Failed(_))
-        };
+        let failed =
+            |download: &Arc<Download>| matches!(download.progress.borrow().phase, Phase::Failed(_));
         if let Some(download) = running.filter(|download| !failed(download)) {
             return (download, false);
         }

@@ -93,7 +93,9 @@ async fn unpack(
     lease.keep_layer(&wanted.chain).await;
     if let Some(download) = &source {
         started(download).await?;
-        let Ok(_slot) = slots.acquire().await else { return Err(Failure::internal("unpack layer")) };
+        let Ok(_slot) = slots.acquire().await else {
+            return Err(Failure::internal("unpack layer"));
+        };
         let pipe = download.tape.pipe(fed);
         let pipe = pipe.map_err(|cause| Failure::internal(format!("unpack layer: {cause}")))?;
         if let Some(pipe) = pipe {
@@ -111,12 +113,7 @@ async fn unpack(
     from_store(engine, &lease, wanted, fed).await
 }
 
-async fn from_store(
-    engine: &Engine,
-    lease: &Lease,
-    wanted: &Wanted,
-    fed: &AtomicU64,
-) -> Outcome {
+async fn from_store(engine: &Engine, lease: &Lease, wanted: &Wanted, fed: &AtomicU64) -> Outcome {
     let blob = engine.images().content().open_blob(&wanted.blob.digest)?;
     let unpacked = run(engine, lease, wanted, blob.into()).await;
     fed.store(wanted.blob.size, Ordering::Relaxed);
@@ -158,6 +155,13 @@ pub(crate) async fn find(
     wanted: &Wanted,
 ) -> Result<Option<u64>, Failure> {
     let (chain, diff_id, blob) = (&wanted.chain, &wanted.diff_id, &wanted.blob.digest);
+    let size = engine.images().content().size(blob)?;
+    if let Some(size) = size.filter(|size| *size != wanted.blob.size) {
+        return Err(Failure::invalid(format!(
+            "pull layer {blob}: it has {size} bytes, and not the {} that its manifest says",
+            wanted.blob.size
+        )));
+    }
     Ok(engine.images().find_layer(lease, chain, diff_id, blob).await?)
 }
 

@@ -79,8 +79,7 @@ impl Engine {
         let name = options.reference()?;
         let config = Arc::clone(&self.config().registry);
         let (credentials, agent) = (options.credentials, &options.agent);
-        let repository =
-            Repository::open(config, &name, Access::Pull, credentials, agent).await?;
+        let repository = Repository::open(config, &name, Access::Pull, credentials, agent).await?;
         let failed = |error| resolve::failure(error, &name);
         let is_one = name.tag().is_some() || name.digest().is_some();
         let names = if is_one {
@@ -90,9 +89,12 @@ impl Engine {
             tags.iter().filter_map(|tag| name.with_tag(tag).ok()).collect()
         };
         let mut first = match names.first() {
-            Some(first) => Some(repository.manifest(wanted(first)).await.map_err(|error| {
-                resolve::failure(error, first)
-            })?),
+            Some(first) => Some(
+                repository
+                    .manifest(wanted(first))
+                    .await
+                    .map_err(|error| resolve::failure(error, first))?,
+            ),
             None => None,
         };
         let (sender, receiver) = mpsc::channel(64);
@@ -144,7 +146,8 @@ impl Pull {
         };
         let title = format!("Pulling from {}", path(name));
         self.report.titled(wanted(name), title).await;
-        let resolved = resolve(&self.repository, name, fetched, self.platform.as_ref()).await?;
+        let (images, platform) = (self.engine.images(), self.platform.as_ref());
+        let resolved = resolve(images, &self.repository, name, fetched, platform).await?;
         let origin = resolved.origin.digest.clone();
         let before = self.engine.images().named(name)?;
         // A task of its own ends the lease, also when this is dropped: what was made is removed then.
@@ -164,7 +167,8 @@ impl Pull {
         }
         self.report.status(format!("Digest: {origin}")).await;
         let mut attributes: std::collections::BTreeMap<String, String> = Default::default();
-        if let Some(image) = id.as_ref().and_then(|id| self.engine.images().get(id).ok().flatten()) {
+        if let Some(image) = id.as_ref().and_then(|id| self.engine.images().get(id).ok().flatten())
+        {
             attributes = image.labels;
         }
         attributes.insert("name".into(), name.familiar_name());
@@ -184,8 +188,10 @@ impl Pull {
             .layers
             .iter()
             .zip(chains.into_iter().zip(&resolved.diff_ids))
-            .map(|(blob, (chain, diff_id))| {
-                Wanted { blob: blob.clone(), chain, diff_id: diff_id.clone() }
+            .map(|(blob, (chain, diff_id))| Wanted {
+                blob: blob.clone(),
+                chain,
+                diff_id: diff_id.clone(),
             })
             .collect();
         let mut found = Vec::new();

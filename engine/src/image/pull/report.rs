@@ -117,7 +117,8 @@ fn size(bytes: i64) -> String {
         v if v >= 10.0 => format!("{v:.2}"),
         v => format!("{v:.3}"),
     };
-    let text = if text.contains('.') { text.trim_end_matches('0').trim_end_matches('.') } else { &text };
+    let text =
+        if text.contains('.') { text.trim_end_matches('0').trim_end_matches('.') } else { &text };
     format!("{text}{unit}")
 }
 
@@ -127,7 +128,8 @@ mod tests {
 
     #[test]
     fn bars_look_as_daemons_draw_them() {
-        let bar = |current, total| bar(&ProgressDetail { current, total, ..ProgressDetail::default() });
+        let bar =
+            |current, total| bar(&ProgressDetail { current, total, ..ProgressDetail::default() });
         assert_eq!(bar(0, 10), "");
         assert_eq!(bar(32_768, 2_081_280), format!("[>{}]  32.77kB/2.081MB", " ".repeat(49)));
         assert_eq!(bar(10, 10), format!("[{}]  10B/10B", "=".repeat(50)));

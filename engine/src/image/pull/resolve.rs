@@ -36,6 +36,7 @@ pub(crate) struct Resolved {
 
 /// Follows indexes from what a name stands for to the image for a platform.
 pub(crate) async fn resolve(
+    images: &images::Store,
     repository: &Repository,
     name: &Reference,
     fetched: Fetched,
@@ -52,7 +53,9 @@ pub(crate) async fn resolve(
         }
         let index = Index::parse(&current.bytes).map_err(invalid)?;
         let chosen = choose(&index, &platform).ok_or_else(|| {
-            Failure::not_found(format!("no matching manifest for {platform} in the manifest list entries"))
+            Failure::not_found(format!(
+                "no matching manifest for {platform} in the manifest list entries"
+            ))
         })?;
         let next = repository.manifest(chosen.digest.as_str()).await;
         let next = next.map_err(|error| failure(error, &name.with_digest(&chosen.digest)))?;
@@ -60,7 +63,13 @@ pub(crate) async fn resolve(
     }
     let manifest = Manifest::parse(&current.bytes).map_err(invalid)?;
     check_kinds(&manifest)?;
-    let config = fetch_config(repository, &manifest.config).await?;
+    let digest = manifest.config.digest.clone();
+    let content = images.content().clone();
+    let known = super::super::blocking(move || Ok(content.read(&digest, DOCUMENT_MAX as u64).ok()));
+    let config = match known.await? {
+        Some(config) => config,
+        None => fetch_config(repository, &manifest.config).await?,
+    };
     let parsed = Config::parse(&config).map_err(invalid)?;
     let have = parsed.platform();
     if wanted.is_some_and(|wanted| !have.os.is_empty() && !fits(&have, wanted)) {
@@ -104,7 +113,9 @@ fn check_kinds(manifest: &Manifest) -> Result<(), Failure> {
     let shown = |text: &str| text.chars().filter(|c| !c.is_control()).take(100).collect::<String>();
     if !known.contains(&&*manifest.config.media_type) {
         let kind = shown(&manifest.config.media_type);
-        return Err(Failure::invalid(format!("Encountered remote \"{kind}\"(unknown) when fetching")));
+        return Err(Failure::invalid(format!(
+            "Encountered remote \"{kind}\"(unknown) when fetching"
+        )));
     }
     for layer in &manifest.layers {
         let kind = &*layer.media_type;

@@ -97,7 +97,14 @@ impl Tape {
             while position < available {
                 let length = usize::try_from(available - position).unwrap_or(PIPE).min(PIPE);
                 let from = Some(&mut position);
-                match rustix::pipe::splice(file.as_fd(), from, pipe, None, length, SpliceFlags::empty()) {
+                match rustix::pipe::splice(
+                    file.as_fd(),
+                    from,
+                    pipe,
+                    None,
+                    length,
+                    SpliceFlags::empty(),
+                ) {
                     Ok(0) => return,
                     Ok(_) => fed.store(position, Ordering::Relaxed),
                     Err(rustix::io::Errno::INTR) => {}
