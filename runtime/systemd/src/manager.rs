@@ -48,15 +48,16 @@ fn addresses(whose: Whose) -> Vec<(String, bool)> {
 impl Manager {
     /// Connects over the bus or, where there is none, directly.
     pub fn connect(whose: Whose) -> Result<Self, SystemdError> {
-        let mut first = None;
+        let mut last: Option<SystemdError> = None;
         for (address, direct) in addresses(whose) {
-            match Self::connect_at(&address, direct) {
-                Ok(manager) => return Ok(manager),
-                // What the bus says is of more use than that there is no other way.
-                Err(error) => first = first.or(Some(error)),
+            match (Self::connect_at(&address, direct), &last) {
+                (Ok(manager), _) => return Ok(manager),
+                // What somebody says is of more use than that nobody is there.
+                (Err(SystemdError::Connect { .. }), Some(_)) => {}
+                (Err(error), _) => last = Some(error),
             }
         }
-        Err(first.expect("there are two addresses"))
+        Err(last.expect("there are two addresses"))
     }
 
     /// Connects at an address; `direct`: it is the manager's own socket.
