@@ -2,7 +2,7 @@
 
 use crate::filter::Filters;
 use crate::lookup::{all_names, not_found, resolve};
-use crate::record::{IMAGES, Image};
+use crate::record::{IMAGES, Image, REFERENCES};
 use crate::{Error, Store};
 use metadata::{Read as _, Reader};
 use spec::{Digest, Reference, SnapshotKey};
@@ -54,10 +54,19 @@ impl Store {
         Ok(found)
     }
 
-    /// Bytes of all unpacked layers and of all blobs that images have, each counted once.
+    /// Bytes of all unpacked layers and of all blobs that images have, and of what pulls have left that were not
+    /// finished; each counted once. Reads directories: blocks for the disk.
     pub fn disk_usage(&self) -> Result<u64, Error> {
         let mut layers: HashMap<SnapshotKey, u64> = HashMap::new();
         let mut blobs: HashMap<Digest, u64> = HashMap::new();
+        for digest in self.fetched()? {
+            let size = self.content().size(&digest)?;
+            blobs.extend(size.map(|size| (digest, size)));
+        }
+        for (_, named) in self.read()?.list(REFERENCES)? {
+            blobs.extend(named.origin.map(|origin| (origin.digest, origin.size)));
+        }
+        let partials: u64 = self.content().partials()?.iter().map(|partial| partial.size).sum();
         for (_, image) in self.read()?.list(IMAGES)? {
             blobs.insert(image.id, image.config_size);
             blobs.extend(image.manifest.map(|manifest| (manifest.digest, manifest.size)));
@@ -66,7 +75,7 @@ impl Store {
                 blobs.insert(layer.blob.digest, layer.blob.size);
             }
         }
-        Ok(layers.values().chain(blobs.values()).sum())
+        Ok(layers.values().chain(blobs.values()).sum::<u64>() + partials)
     }
 }
 
