@@ -31,13 +31,13 @@ pub(crate) async fn run(invocation: Invocation) -> Result<(), Failure> {
     let state = &container["State"];
     let refusal = match () {
         () if state["Running"] != true => {
-            Some("cannot attach to a stopped container, start it first")
+            Some("You cannot attach to a stopped container, start it first")
         }
         () if state["Paused"] == true => {
-            Some("cannot attach to a paused container, unpause it first")
+            Some("You cannot attach to a paused container, unpause it first")
         }
         () if state["Restarting"] == true => {
-            Some("cannot attach to a restarting container, wait until it is running")
+            Some("You cannot attach to a restarting container, wait until it is running")
         }
         () => None,
     };

@@ -174,11 +174,26 @@ fn healthcheck(flags: &Flags) -> Result<Option<HealthConfig>, Failure> {
     }))
 }
 
+/// The values of a flag, each of which must be one: otherwise the check says why not.
+fn checked(
+    flags: &Flags,
+    name: &str,
+    check: fn(&str) -> Result<(), String>,
+) -> Result<Vec<String>, Failure> {
+    let all = flags.all(name);
+    for text in &all {
+        check(text).map_err(|reason| Failure::flag(name, text, &reason))?;
+    }
+    Ok(all)
+}
+
 fn volumes(flags: &Flags) -> Result<(Vec<String>, Map<Empty>), Failure> {
     let here = std::env::current_dir().unwrap_or_else(|_| PathBuf::from("/"));
     let (mut binds, mut anonymous) = (Vec::new(), Map::empty());
     for text in flags.all("volume") {
         match volume::parse(&text, &here) {
+            // Said twice it is meant once.
+            Volume::Bind(bind) if binds.contains(&bind) => {}
             Volume::Bind(bind) => binds.push(bind),
             Volume::Anonymous(path) => drop(anonymous.insert(path, Empty {})),
         }
@@ -200,6 +215,12 @@ fn attachments(flags: &Flags) -> Result<Vec<Attachment>, Failure> {
     let first = &mut found[0];
     refuse_twice(flags, first)?;
     first.aliases.extend(flags.all("network-alias"));
+    let own = !matches!(first.target.as_str(), "default" | "bridge" | "host" | "none")
+        && !first.target.starts_with("container:");
+    if !own && !first.aliases.is_empty() {
+        let text = "network-scoped aliases are only supported for user-defined networks";
+        return Err(Failure::Plain(text.into()));
+    }
     if !matches!(first.target.as_str(), "default" | "bridge" | "host" | "none") {
         first.links.extend(flags.all("link"));
     }
@@ -210,6 +231,11 @@ fn attachments(flags: &Flags) -> Result<Vec<Attachment>, Failure> {
         if let Some(text) = flags.text_of(name) {
             text.clone_into(place);
         }
+    }
+    if let Some(text) = flags.text_of("mac-address")
+        && !crate::parse::network::is_mac(text)
+    {
+        return Err(Failure::Plain(format!("{text} is not a valid mac address")));
     }
     Ok(found)
 }
@@ -260,13 +286,13 @@ fn host(flags: &Flags, networks: &[Attachment]) -> Result<HostConfig, Failure> {
         cap_add: optional(capabilities(&flags.all("cap-add"))),
         cap_drop: optional(capabilities(&flags.all("cap-drop"))),
         cgroupns_mode: flags.text("cgroupns"),
-        dns: List::from(flags.all("dns")),
+        dns: List::from(checked(flags, "dns", crate::parse::network::server)?),
         dns_options: List::from(flags.all("dns-option")),
         dns_search: List::from(flags.all("dns-search")),
         extra_hosts: extra_hosts(flags)?,
         group_add: optional(flags.all("group-add")),
         ipc_mode: flags.text("ipc"),
-        links: optional(flags.all("link")),
+        links: optional(checked(flags, "link", crate::parse::network::link)?),
         oom_score_adj: flags.number("oom-score-adj")?.unwrap_or_default(),
         pid_mode: flags.text("pid"),
         privileged: flags.on("privileged"),
@@ -407,7 +433,7 @@ fn devices(flags: &Flags, host: &mut HostConfig) -> Result<(), Failure> {
         }
     }
     host.devices = List::from(paths);
-    host.device_cgroup_rules = optional(flags.all("device-cgroup-rule"));
+    host.device_cgroup_rules = optional(checked(flags, "device-cgroup-rule", device::rule)?);
     let mut requests: Vec<DeviceRequest> = Vec::new();
     for text in flags.all("gpus") {
         requests.push(device::gpus(&text).map_err(|reason| Failure::flag("gpus", &text, &reason))?);

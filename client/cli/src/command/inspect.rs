@@ -148,6 +148,9 @@ async fn find(
     for kind in kinds {
         match client.send(kind.request(name, flags)).await {
             Ok(response) => {
+                if *kind == Kind::Image && kinds.len() > 1 && flags.on("size") {
+                    output::complain("WARNING: --size ignored for image");
+                }
                 return Ok(String::from_utf8_lossy(&response.bytes().await?).into_owned());
             }
             Err(error) if error.is_not_found() && kinds.len() > 1 => {}
@@ -186,7 +189,8 @@ impl Show {
             output::line(raw)?;
             return Ok(Ok(()));
         }
-        let value: Value = serde_json::from_str(text)?;
+        let mut value: Value = serde_json::from_str(text)?;
+        fill(&mut value);
         match template.render(&value) {
             Ok(rendered) => {
                 output::line(rendered)?;
@@ -205,6 +209,38 @@ impl Show {
         }
         let text = format!("[{}]", self.texts.join(","));
         Ok(output::line(if self.lines { text } else { json::pretty(&text, "    ") })?)
+    }
+}
+
+/// Fields that the engine leaves out when they are empty, and their values: a template may ask for them.
+const LEFT_OUT: [(&str, &str, &str); 12] = [
+    ("", "SizeRw", "null"),
+    ("", "SizeRootFs", "null"),
+    ("State", "Health", "null"),
+    ("Config", "OnBuild", "null"),
+    ("Config", "Healthcheck", "null"),
+    ("Config", "Shell", "null"),
+    ("Config", "StopTimeout", "null"),
+    ("Config", "StopSignal", "\"\""),
+    ("Config", "ExposedPorts", "null"),
+    ("Config", "Volumes", "null"),
+    ("Config", "ArgsEscaped", "false"),
+    ("Config", "NetworkDisabled", "false"),
+];
+
+/// Adds what was left out of a container's or an image's description.
+fn fill(value: &mut Value) {
+    let container = value.get("State").is_some();
+    for (part, name, default) in LEFT_OUT {
+        let part = match part {
+            "" if container => Some(&mut *value),
+            "" => None,
+            part => value.get_mut(part),
+        };
+        if let Some(Value::Object(fields)) = part {
+            let default = serde_json::from_str(default).unwrap_or_default();
+            fields.entry(name).or_insert(default);
+        }
     }
 }
 

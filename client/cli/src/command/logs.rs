@@ -42,14 +42,18 @@ pub(crate) async fn run(invocation: Invocation) -> Result<(), Failure> {
     let Invocation { session, flags, args } = invocation;
     let client = session.client().await?;
     let container = inspected(&client, &args[0]).await?;
+    let moment = |name: &str| {
+        time::moment(&flags.text(name))
+            .map_err(|failure| Failure::Plain(format!("invalid value for {name:?}: {failure}")))
+    };
     let query = Query::new()
         .with("stdout", "1")
         .with("stderr", "1")
         .with_switch("timestamps", flags.on("timestamps"))
         .with_switch("details", flags.on("details"))
         .with_switch("follow", flags.on("follow"))
-        .with_some("since", time::moment(&flags.text("since"))?)
-        .with_some("until", time::moment(&flags.text("until"))?)
+        .with_some("since", moment("since")?)
+        .with_some("until", moment("until")?)
         .with("tail", flags.text_of("tail").unwrap_or("all"));
     let id = container["Id"].as_str().unwrap_or(&args[0]);
     let mut response = client.send(Request::get(container_path(id, "/logs")).query(query)).await?;

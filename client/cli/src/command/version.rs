@@ -32,7 +32,11 @@ pub(crate) async fn run(invocation: Invocation) -> Result<(), Failure> {
         "Arch": architecture(),
         "Context": context,
     });
-    let both = json!({ "Client": client, "Server": server });
+    let mut both = json!({ "Client": client, "Server": server });
+    // An engine leaves it out when it is false.
+    if let Some(server) = both["Server"].as_object_mut() {
+        server.entry("Experimental").or_insert(Value::Bool(false));
+    }
     match flags.text("format").as_str() {
         "" => output::bytes(text(&both).as_bytes())?,
         "json" => output::line(both.to_string())?,

@@ -94,14 +94,14 @@ fn templated(kind: Kind, text: &str, rows: &[Row]) -> Result<(), Failure> {
         return Ok(());
     }
     let template = Template::parse(&template::unescaped(text))?;
-    if rows.is_empty() {
-        // A field that does not exist is a mistake even when there is nothing to show.
+    if rows.is_empty() && kind.go_type == CONTAINERS {
+        // A field that does not exist is a mistake even when there is nothing to show, for docker looks at the format
+        // of `ps` to know what to ask for.
         let fields = kind.headers.iter().map(|(name, _)| ((*name).to_owned(), Value::from("")));
         if let Err(missing @ template::Unrendered::Field { .. }) =
             template.render(&Value::Object(fields.collect()))
         {
-            let text = missing.in_type(kind.go_type);
-            return Err(Failure::Plain(format!("failed to execute template: {text}")));
+            return Err(unrendered(kind, &missing));
         }
     }
     for row in rows {
@@ -111,7 +111,16 @@ fn templated(kind: Kind, text: &str, rows: &[Row]) -> Result<(), Failure> {
 }
 
 fn rendered(kind: Kind, template: &Template, row: &Row) -> Result<String, Failure> {
-    template.render(&Value::Object(row.clone())).map_err(|missing| {
-        Failure::Plain(format!("failed to execute template: {}", missing.in_type(kind.go_type)))
-    })
+    template.render(&Value::Object(row.clone())).map_err(|missing| unrendered(kind, &missing))
+}
+
+/// The type of the rows of `ps`.
+const CONTAINERS: &str = "*formatter.ContainerContext";
+
+fn unrendered(kind: Kind, missing: &template::Unrendered) -> Failure {
+    let what = match kind.go_type {
+        CONTAINERS => "failed to execute template",
+        _ => "template parsing error",
+    };
+    Failure::Plain(format!("{what}: {}", missing.in_type(kind.go_type)))
 }

@@ -52,6 +52,10 @@ impl Template {
         engine.parse(with_label_function(text)).map_err(|error| {
             let cause = error.to_string();
             let cause = cause.rsplit(':').next().unwrap_or_default().trim();
+            let cause = match cause {
+                "unexpected unclosed action in command" => "unclosed action",
+                other => other,
+            };
             Failure::Coded {
                 code: 64,
                 text: format!("template parsing error: template: :1: {cause}"),
@@ -172,6 +176,7 @@ const MAPS: &[&str] = &[
     "Data",
     "EndpointsConfig",
     "Status",
+    "Attributes",
     "IndexConfigs",
     "Runtimes",
 ];

@@ -86,5 +86,11 @@ pub(crate) fn moment(text: &str) -> Result<String, Failure> {
             None => Err(Failure::Plain(format!("invalid time: {text}"))),
         };
     }
-    Ok(text.to_owned())
+    let (seconds, fraction) = text.split_once('.').unwrap_or((text, "0"));
+    let number = |digits: &str| digits.parse::<i64>().is_ok();
+    if number(seconds) && number(fraction) {
+        return Ok(text.to_owned());
+    }
+    let reason = "failed to parse value as time or duration";
+    Err(Failure::Plain(format!("{reason}: {text:?}")))
 }

@@ -87,6 +87,25 @@ fn count(text: &str) -> Result<i64, String> {
     })
 }
 
+/// `--device-cgroup-rule`: `c 1:3 rwm`, with `*` for any number.
+pub(crate) fn rule(text: &str) -> Result<(), String> {
+    let number = |text: &str| {
+        text == "*" || !text.is_empty() && text.bytes().all(|digit| digit.is_ascii_digit())
+    };
+    let fits = match text.split(' ').collect::<Vec<_>>()[..] {
+        ["a" | "b" | "c", numbers, access] => {
+            numbers.split_once(':').is_some_and(|(major, minor)| number(major) && number(minor))
+                && (1..=3).contains(&access.len())
+                && access.bytes().all(|letter| b"rwm".contains(&letter))
+        }
+        _ => false,
+    };
+    match fits {
+        true => Ok(()),
+        false => Err(format!("invalid device cgroup format '{text}'")),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

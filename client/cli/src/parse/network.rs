@@ -85,3 +85,48 @@ fn address(text: &str, fits: fn(&std::net::IpAddr) -> bool) -> Result<String, St
         _ => Err(format!("invalid ip address: {text}")),
     }
 }
+
+/// Whether a text is a hardware address as Go reads one: pairs of digits with colons or dashes, or fours with dots.
+pub(crate) fn is_mac(text: &str) -> bool {
+    [(':', 2), ('-', 2), ('.', 4)].iter().any(|(separator, digits)| {
+        let parts: Vec<&str> = text.split(*separator).collect();
+        let fits = |part: &&str| {
+            part.len() == *digits && part.bytes().all(|digit| digit.is_ascii_hexdigit())
+        };
+        matches!(parts.len() * digits / 2, 6 | 8 | 20) && parts.iter().all(|part| fits(&part))
+    })
+}
+
+/// `--dns`.
+pub(crate) fn server(text: &str) -> Result<(), String> {
+    match text.trim().parse::<std::net::IpAddr>() {
+        Ok(_) => Ok(()),
+        Err(_) => Err(format!("IP address is not correctly formatted: {text}")),
+    }
+}
+
+/// `--link`: a container, and the name that it gets.
+pub(crate) fn link(text: &str) -> Result<(), String> {
+    match text.split(':').count() {
+        _ if text.is_empty() => Err("empty string specified for links".into()),
+        1 | 2 => Ok(()),
+        _ => Err(format!("bad format for links: {text}")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn addresses_and_links_are_checked_before_they_are_sent() {
+        assert!(
+            is_mac("92:d0:c6:0a:29:33") && is_mac("92-D0-C6-0A-29-33") && is_mac("92d0.c60a.2933")
+        );
+        assert!(!is_mac("xx") && !is_mac("92:d0:c6:0a:29") && !is_mac("92:d0-c6:0a:29:33"));
+        assert_eq!(server("::1"), Ok(()));
+        assert_eq!(server("x"), Err("IP address is not correctly formatted: x".into()));
+        assert_eq!((link("a"), link("a:b")), (Ok(()), Ok(())));
+        assert_eq!(link("a:b:c"), Err("bad format for links: a:b:c".into()));
+    }
+}

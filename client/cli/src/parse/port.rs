@@ -115,9 +115,13 @@ fn parts(text: &str) -> (&str, &str, &str) {
 
 fn span(text: &str) -> Result<(u32, u32), String> {
     let number = |text: &str| {
-        text.parse::<u16>()
-            .map(u32::from)
-            .map_err(|_| format!("strconv.ParseUint: parsing {text:?}: invalid syntax"))
+        text.parse::<u16>().map(u32::from).map_err(|error| {
+            let what = match error.kind() {
+                std::num::IntErrorKind::PosOverflow => "value out of range",
+                _ => "invalid syntax",
+            };
+            format!("strconv.ParseUint: parsing {text:?}: {what}")
+        })
     };
     let (low, high) = match text.split_once('-') {
         Some((low, high)) => (number(low)?, number(high)?),
