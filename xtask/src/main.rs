@@ -4,6 +4,7 @@
 
 mod budget;
 mod layers;
+mod pull;
 mod registry;
 
 use std::process::ExitCode;
@@ -18,6 +19,8 @@ usage: cargo xtask layers
            --lines N         N lines of output, written and read back
            --client PROGRAM  `run --rm` with this client; the first with this engine, the second with the reference
            --daemon PROGRAM  how long this daemon needs to its first answer, and what it weighs then
+       cargo xtask pull [--rounds N] IMAGE SOCKET [REFERENCE-SOCKET]
+           times pull, push, save and load of an image in a registry that the engines reach
        cargo xtask registry [--rounds N] [--megabytes N] PROGRAM [REFERENCE]
            coffer-registry beside Debian's docker-registry: blobs, manifests, memory";
 
@@ -26,6 +29,7 @@ fn main() -> ExitCode {
     let result = match arguments.split_first() {
         Some((chore, [])) if chore == "layers" => layers::check(),
         Some((chore, rest)) if chore == "budget" => budget::run(rest),
+        Some((chore, rest)) if chore == "pull" => pull::run(rest),
         Some((chore, rest)) if chore == "registry" => registry::run(rest),
         _ => Err(USAGE.to_owned()),
     };

@@ -7,9 +7,9 @@
 //! Reading order: [`options`], [`operations`] (the API), [`programs`] (the command line, the start of a daemon), [`cpu`]
 //! and [`memory`] (what the engine's processes use), [`report`].
 
-mod cpu;
-mod http;
-mod memory;
+pub(crate) mod cpu;
+pub(crate) mod http;
+pub(crate) mod memory;
 mod operations;
 mod options;
 mod programs;
