@@ -147,7 +147,13 @@ fn mount_in_own_directory(
     set_attr_path(c"/", Extent::Tree, &private)?;
     let flags = if read_only { MountFlags::RDONLY } else { MountFlags::empty() };
     mount(c"overlay", c".", c"overlay", flags, options)?;
-    Detached::clone_of(reenter()?, Extent::Mount)
+    let top = reenter()?;
+    // At the root of all, a lookup by path does not cross: what it finds is the directory below.
+    let (found, below) = (rustix::fs::fstat(&top)?, rustix::fs::fstat(base)?);
+    if (found.st_dev, found.st_ino) == (below.st_dev, below.st_ino) {
+        return Err(Errno::INVAL);
+    }
+    Detached::clone_of(top, Extent::Mount)
 }
 
 /// The root of the mount on top of the working directory. `.` is still the directory below; only a lookup from above
