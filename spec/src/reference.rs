@@ -140,6 +140,8 @@ impl Reference {
         }
         match self.path.strip_prefix(OFFICIAL) {
             Some(short) if !short.contains('/') => short.to_owned(),
+            // Without its domain it would be read as a name of another one: `docker.io/quay.io/app`.
+            _ if split_domain(&self.path).0 != DEFAULT_DOMAIN => self.name(),
             _ => self.path.clone(),
         }
     }
@@ -320,6 +322,7 @@ mod tests {
             ("index.docker.io/ubuntu", "docker.io/library/ubuntu", "ubuntu"),
             ("docker.io/library/a/b", "docker.io/library/a/b", "library/a/b"),
             ("me/app:1", "docker.io/me/app:1", "me/app:1"),
+            ("docker.io/quay.io/app", "docker.io/quay.io/app", "docker.io/quay.io/app"),
             ("localhost", "docker.io/library/localhost", "localhost"),
             ("localhost/app", "localhost/app", "localhost/app"),
             ("localhost:5000/app", "localhost:5000/app", "localhost:5000/app"),

@@ -42,6 +42,7 @@ impl Unit {
         if !is_unit_name(&unit.name) {
             return Err(SystemdError::Name { what: "unit", name: cut(&unit.name) });
         }
+        unit.path()?;
         Ok(unit)
     }
 
@@ -153,6 +154,10 @@ mod tests {
                 "invalid linux.cgroupsPath: \"a/b.slice\" is not the name of a slice",
             ),
             ("system:p:x", "invalid linux.cgroupsPath: \"system\" is not the name of a slice"),
+            (
+                "a.slice:p:-b.slice",
+                "invalid linux.cgroupsPath: \"-b.slice\" is not the name of a slice",
+            ),
             (".slice:p:x", "invalid linux.cgroupsPath: \".slice\" is not the name of a slice"),
             (
                 "a.slice:p:../x",
