@@ -1,13 +1,15 @@
 //! One connection to a bus, or to the service manager itself.
 //!
 //! ```text
-//! we                              it
-//! \0AUTH EXTERNAL\r\n        ──▶        (who we are says the kernel)
-//!                            ◀── DATA\r\n
-//! DATA\r\n                   ──▶
-//!                            ◀── OK <guid>\r\n
-//! BEGIN\r\n, messages        ◀─▶ messages
+//! we                                     it
+//! \0AUTH EXTERNAL, DATA, BEGIN     ──▶          (who we are says the kernel)
+//!                                  ◀──   DATA
+//!                                  ◀──   OK <guid>
+//! messages                         ◀─▶   messages
 //! ```
+//!
+//! All three lines go out at once. systemd forgets a message that it reads together with BEGIN until the next one
+//! comes; those that are written after its OK, which it writes while it looks at these lines, are read alone.
 
 use crate::error::SystemdError;
 use crate::message::{self, FIXED, Kind, Message};
@@ -150,15 +152,16 @@ impl Bus {
         let failed = |source| SystemdError::Connect { address: address.to_owned(), source };
         let end = Instant::now() + self.patience;
         // An empty identity: the bus takes the one that the kernel tells, also from another user namespace.
-        for (say, answer) in [("\0AUTH EXTERNAL\r\n", "DATA"), ("DATA\r\n", "OK ")] {
-            self.stream.write_all(say.as_bytes()).map_err(failed)?;
+        let lines = b"\0AUTH EXTERNAL\r\nDATA\r\nBEGIN\r\n";
+        self.stream.write_all(lines).map_err(failed)?;
+        for answer in ["DATA", "OK "] {
             let line = self.line(end).map_err(failed)?;
             if !line.starts_with(answer) {
                 let answer = line.chars().take(80).collect();
                 return Err(SystemdError::Refused { address: address.to_owned(), answer });
             }
         }
-        self.stream.write_all(b"BEGIN\r\n").map_err(failed)
+        Ok(())
     }
 
     fn line(&mut self, end: Instant) -> std::io::Result<String> {
