@@ -6,6 +6,7 @@ mod budget;
 mod layers;
 mod pull;
 mod registry;
+mod runtime;
 
 use std::process::ExitCode;
 
@@ -22,7 +23,9 @@ usage: cargo xtask layers
        cargo xtask pull [--rounds N] IMAGE SOCKET [REFERENCE-SOCKET]
            times pull, push, save and load of an image in a registry that the engines reach
        cargo xtask registry [--rounds N] [--megabytes N] PROGRAM [REFERENCE]
-           coffer-registry beside Debian's docker-registry: blobs, manifests, memory";
+           coffer-registry beside Debian's docker-registry: blobs, manifests, memory
+       cargo xtask runtime [--rounds N] PROGRAM [OTHER]...
+           coffer-runtime beside runc and crun: run, create and start, exec, state; size; times of steps";
 
 fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
@@ -30,6 +33,7 @@ fn main() -> ExitCode {
         Some((chore, [])) if chore == "layers" => layers::check(),
         Some((chore, rest)) if chore == "budget" => budget::run(rest),
         Some((chore, rest)) if chore == "pull" => pull::run(rest),
+        Some((chore, rest)) if chore == "runtime" => runtime::run(rest),
         Some((chore, rest)) if chore == "registry" => registry::run(rest),
         _ => Err(USAGE.to_owned()),
     };

@@ -5,7 +5,7 @@ use clap::{Arg, ArgAction, Command};
 const ABOUT: &str = "An OCI runtime: creates and runs containers from bundles";
 
 /// The version in runc's form, which engines read.
-const VERSION: &str = concat!(env!("CARGO_PKG_VERSION"), "\nspec: 1.3.0");
+const VERSION: &str = concat!("version ", env!("CARGO_PKG_VERSION"), "\nspec: 1.3.0");
 
 type Flags = fn(Command) -> Command;
 
