@@ -1,11 +1,12 @@
 //! What a container uses, and that it ran out of memory: `events`.
 
+use crate::figures::data;
 use crate::pause::existing;
 use crate::runtime::Runtime;
 use crate::{Error, Id, Status};
-use cgroups::{Group, IoEntry, OomWatch, Stats};
+use cgroups::{Group, OomWatch};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
-use serde_json::{Map, Value, json};
+use serde_json::{Value, json};
 use std::time::{Duration, Instant};
 
 /// On version 1 the kernel announces exhaustion before it has counted the process that it ends.
@@ -81,74 +82,4 @@ fn was_killed(group: &Group, watch: Option<&OomWatch>) -> bool {
             Err(_) => return false,
         }
     }
-}
-
-fn data(stats: &Stats) -> Value {
-    json!({
-        "cpu": cpu(stats),
-        "cpuset": {},
-        "memory": memory(stats),
-        "pids": pids(stats),
-        "blkio": {
-            "ioServiceBytesRecursive": io(&stats.io_bytes),
-            "ioServicedRecursive": io(&stats.io_operations),
-        },
-        "hugetlb": {},
-        "intel_rdt": {},
-        "network_interfaces": null,
-    })
-}
-
-fn cpu(stats: &Stats) -> Value {
-    let cpu = stats.cpu.clone().unwrap_or_default();
-    json!({
-        "usage": {
-            "total": cpu.total, "percpu": cpu.per_cpu, "kernel": cpu.kernel, "user": cpu.user,
-        },
-        "throttling": {
-            "periods": cpu.periods,
-            "throttledPeriods": cpu.throttled_periods,
-            "throttledTime": cpu.throttled,
-        },
-    })
-}
-
-fn memory(stats: &Stats) -> Value {
-    let Some(memory) = &stats.memory else { return json!({}) };
-    let limit = memory.limit.unwrap_or(u64::MAX);
-    let detail = |name: &str| memory.details.get(name).copied().unwrap_or(0);
-    json!({
-        "cache": detail("cache").max(detail("file")),
-        "usage": {
-            "limit": limit, "usage": memory.usage, "max": memory.max_usage,
-            "failcnt": memory.failures,
-        },
-        "swap": { "limit": limit, "usage": memory.usage + memory.swap.unwrap_or(0), "failcnt": 0 },
-        "kernel": { "usage": detail("kernel"), "failcnt": 0 },
-        "kernelTCP": { "failcnt": 0 },
-        "raw": memory.details,
-    })
-}
-
-fn pids(stats: &Stats) -> Value {
-    let pids = stats.pids.unwrap_or_default();
-    let mut value = Map::new();
-    value.insert("current".to_owned(), pids.current.into());
-    if let Some(limit) = pids.limit {
-        value.insert("limit".to_owned(), limit.into());
-    }
-    Value::Object(value)
-}
-
-fn io(entries: &[IoEntry]) -> Value {
-    entries
-        .iter()
-        .map(|IoEntry { major, minor, operation, value }| {
-            let mut name = operation.clone();
-            if let Some(first) = name.get_mut(..1) {
-                first.make_ascii_uppercase();
-            }
-            json!({ "major": major, "minor": minor, "op": name, "value": value })
-        })
-        .collect()
 }

@@ -35,6 +35,7 @@ mod events;
 mod exec;
 mod features;
 mod field;
+mod figures;
 mod filter;
 mod foreground;
 mod home;
