@@ -81,7 +81,8 @@ fn a_pulled_image_runs_and_its_removal_leaves_nothing() {
     assert!(again.contains("Status: Image is up to date for "), "{again}");
     assert_eq!(again.matches(": Already exists").count(), 2, "{again}");
     assert_eq!(engine.docker(&["run", "--rm", &name, "wc", "-c", "/file"]).text(), "100000 /file");
-    let digest = engine.docker(&["image", "inspect", "-f", "{{index .RepoDigests 0}}", &name]).text();
+    let digest =
+        engine.docker(&["image", "inspect", "-f", "{{index .RepoDigests 0}}", &name]).text();
     let digest = digest.trim();
     engine.docker(&["rmi", &name]).text();
     let by_digest = engine.docker(&["pull", "-q", digest]).text();
@@ -97,12 +98,16 @@ fn refusals_have_the_words_and_codes_that_clients_look_for() {
     let name = registry.name("none");
     let said = engine.docker(&["pull", &name]).fails(1);
     assert!(
-        said.contains(&format!("manifest for {name} not found: manifest unknown: manifest unknown")),
+        said.contains(&format!(
+            "manifest for {name} not found: manifest unknown: manifest unknown"
+        )),
         "{said}"
     );
     let said = engine.docker(&["pull", "127.0.0.1:1/a"]).fails(1);
     assert!(
-        said.contains("Get \"http://127.0.0.1:1/v2/\": dial tcp 127.0.0.1:1: connect: connection refused"),
+        said.contains(
+            "Get \"http://127.0.0.1:1/v2/\": dial tcp 127.0.0.1:1: connect: connection refused"
+        ),
         "{said}"
     );
     let said = engine.docker(&["push", "127.0.0.1:5000/a"]).fails(1);
@@ -117,9 +122,7 @@ fn images_that_are_not_what_they_say_leave_nothing() {
     let engine = Engine::start();
     let registry = Registry::start(&engine);
     let before = Traces::of(&engine);
-    let config = |diff_ids: &[&str]| {
-        json!({"architecture": "amd64", "os": "linux", "rootfs": {"type": "layers", "diff_ids": diff_ids}})
-    };
+    let config = |diff_ids: &[&str]| json!({"architecture": "amd64", "os": "linux", "rootfs": {"type": "layers", "diff_ids": diff_ids}});
     let layer = registry.put(&noise("a", 50_000));
     let size = std::fs::metadata(registry.path("blobs").join(&layer[7..])).unwrap().len();
     let kind = "application/vnd.oci.image.layer.v1.tar";
@@ -132,13 +135,17 @@ fn images_that_are_not_what_they_say_leave_nothing() {
     let short = json!([{"mediaType": kind, "digest": layer, "size": size - 5}]);
     registry.put_manifest("long", &config(&[&layer]), short);
     let foreign = "application/vnd.docker.image.rootfs.foreign.diff.tar.gzip";
-    let foreign = json!([{"mediaType": foreign, "digest": layer, "size": size, "urls": ["http://x/"]}]);
+    let foreign =
+        json!([{"mediaType": foreign, "digest": layer, "size": size, "urls": ["http://x/"]}]);
     registry.put_manifest("foreign", &config(&[&layer]), foreign);
     // The same name as the digest of something else.
     let other = registry.put(b"other bytes");
     let wrong = registry.put(&noise("b", 50_000));
-    std::fs::copy(registry.path("blobs").join(&other[7..]), registry.path("blobs").join(&wrong[7..]))
-        .unwrap();
+    std::fs::copy(
+        registry.path("blobs").join(&other[7..]),
+        registry.path("blobs").join(&wrong[7..]),
+    )
+    .unwrap();
     let wrong = json!([{"mediaType": kind, "digest": wrong, "size": 11}]);
     registry.put_manifest("wrong", &config(&[&layer]), wrong);
     registry.put_document("old", &json!({"schemaVersion": 1, "name": "a", "fsLayers": []}));

@@ -32,8 +32,11 @@ const TUNNEL_MAX: usize = 16 << 10;
 #[derive(Debug, Clone)]
 pub(crate) struct Connector {
     config: Arc<Config>,
-    tls: Arc<Mutex<HashMap<(String, u16), Arc<ClientConfig>>>>,
+    tls: Arc<Mutex<Known>>,
 }
+
+/// TLS settings by host and port.
+type Known = HashMap<(String, u16), Arc<ClientConfig>>;
 
 impl Connector {
     pub(crate) fn new(config: Arc<Config>) -> Self {
@@ -93,7 +96,7 @@ impl Connector {
         insecure: bool,
     ) -> Result<Arc<ClientConfig>, ConnectError> {
         let key = (address.host.clone(), address.port);
-        let known = |tls: &Mutex<HashMap<_, Arc<ClientConfig>>>| {
+        let known = |tls: &Mutex<Known>| {
             tls.lock().unwrap_or_else(PoisonError::into_inner).get(&key).cloned()
         };
         if let Some(config) = known(&self.tls) {

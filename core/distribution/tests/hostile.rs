@@ -1,5 +1,5 @@
 //! A registry that lies in each way that is known: a clear error, bounded memory, no credential where it should not be.
-#![expect(clippy::unwrap_used, clippy::panic, reason = "tests")]
+#![expect(clippy::unwrap_used, reason = "tests")]
 
 mod liar;
 
@@ -77,10 +77,7 @@ async fn an_answer_that_goes_quiet_is_broken_and_tried_as_often_as_the_settings_
     .await;
     let repository = open(&liar, config(), Credentials::default()).await;
     let error = repository.manifest("slow").await.unwrap_err();
-    assert!(
-        matches!(&error, Error::Transport { source: TransportError::Idle(_), .. }),
-        "{error}"
-    );
+    assert!(matches!(&error, Error::Transport { source: TransportError::Idle(_), .. }), "{error}");
     assert_eq!(liar.seen().len(), 3);
 }
 
@@ -104,10 +101,8 @@ async fn broken_answers_and_server_errors_are_tried_again_until_one_is_good() {
 
 #[tokio::test]
 async fn too_many_requests_are_waited_for_but_not_for_ever() {
-    let liar = Liar::start(|_| {
-        answer("429 Too Many Requests", &[("Retry-After", "100000")], b"")
-    })
-    .await;
+    let liar =
+        Liar::start(|_| answer("429 Too Many Requests", &[("Retry-After", "100000")], b"")).await;
     let repository = open(&liar, config(), Credentials::default()).await;
     let error = repository.manifest("latest").await.unwrap_err();
     assert_eq!(error.to_string(), "toomanyrequests: too many requests");
@@ -177,10 +172,7 @@ async fn tokens_are_fetched_used_and_asked_for_anonymously_without_credentials()
     let asked = token_server.seen();
     assert_eq!(asked.len(), 1, "the token is kept");
     assert_eq!(asked[0].authorization.as_deref(), Some("Basic am86c2VjcmV0"));
-    assert_eq!(
-        asked[0].path,
-        "/token?account=jo&scope=repository%3Aa%2Fb%3Apull%2Cpush&service=s"
-    );
+    assert_eq!(asked[0].path, "/token?account=jo&scope=repository%3Aa%2Fb%3Apull%2Cpush&service=s");
     let repository = open(&liar, config(), Credentials::default()).await;
     assert!(repository.manifest("latest").await.is_ok());
     assert_eq!(token_server.seen()[1].authorization, None);
@@ -294,8 +286,9 @@ async fn tags_that_never_end_are_refused_and_names_with_tricks_are_left_out() {
 
 #[tokio::test]
 async fn a_server_that_breaks_off_tls_and_speaks_no_http_is_not_reached() {
-    let liar = Liar::start(|_| Answer { bytes: b"\x00\x01garbage\r\n".to_vec(), ..Answer::default() })
-        .await;
+    let liar =
+        Liar::start(|_| Answer { bytes: b"\x00\x01garbage\r\n".to_vec(), ..Answer::default() })
+            .await;
     let repository = open(&liar, config(), Credentials::default()).await;
     let error = repository.manifest("latest").await.unwrap_err();
     assert!(matches!(error, Error::Transport { .. }), "{error}");
@@ -360,4 +353,44 @@ async fn a_mirror_that_fails_is_passed_over_and_sees_no_credentials() {
     assert!(repository.manifest("latest").await.is_ok());
     assert_eq!(mirror.seen()[0].path, "/cache/v2/a/b/manifests/latest");
     assert!(mirror.seen().iter().all(|seen| seen.authorization.is_none()));
+}
+
+#[tokio::test]
+async fn an_index_is_searched_with_the_term_and_the_limit() {
+    let liar = Liar::start(|_| {
+        let body = br#"{"num_results":1,"results":[{"name":"a/b","description":"x","star_count":3,
+            "is_official":true}]}"#;
+        answer("200 OK", &[], body)
+    })
+    .await;
+    let term = format!("{}/some thing", liar.address);
+    let nobody = Credentials::default();
+    let found =
+        distribution::search(Arc::new(config()), &term, Some(7), &nobody, "").await.unwrap();
+    assert_eq!((&*found[0].name, found[0].star_count, found[0].is_official), ("a/b", 3, true));
+    assert_eq!(liar.seen()[0].path, "/v1/search?q=some%20thing&n=7");
+}
+
+#[tokio::test]
+async fn a_login_shows_the_password_and_brings_a_refresh_token_back() {
+    let token_server = Liar::start(|seen: &Seen| match &seen.authorization {
+        Some(_) => answer("200 OK", &[], br#"{"token":"T","refresh_token":"R"}"#),
+        None => answer("401 Unauthorized", &[], b""),
+    })
+    .await;
+    let challenge = format!(r#"Bearer realm="http://{}/t",service="s""#, token_server.address);
+    let liar = Liar::start(move |seen: &Seen| match seen.authorization.as_deref() {
+        Some("Bearer T") => answer("200 OK", &[], b"{}"),
+        _ => answer("401 Unauthorized", &[("WWW-Authenticate", &challenge)], b""),
+    })
+    .await;
+    let (config, server) = (Arc::new(config()), liar.address.to_string());
+    let login = distribution::login(Arc::clone(&config), &server, user(), "").await.unwrap();
+    assert_eq!(login.identity_token, "R");
+    assert_eq!(
+        token_server.seen()[0].path,
+        "/t?account=jo&client_id=coffer&offline_token=true&service=s"
+    );
+    let refused = distribution::login(config, &server, Credentials::default(), "").await;
+    assert_eq!(refused.unwrap_err().class(), Class::Unauthorized);
 }

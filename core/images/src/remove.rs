@@ -44,6 +44,9 @@ struct Removal<'a> {
     origins: Vec<Digest>,
 }
 
+/// What was told, the images that are gone, and what their names stood for in a registry.
+type Gone = (Vec<Removed>, Vec<Image>, Vec<Digest>);
+
 impl Store {
     /// Removes a name, or an image with its names, and then what nothing has any more. `users` are all containers.
     pub async fn remove(
@@ -69,7 +72,7 @@ impl Store {
         text: &str,
         options: RemoveOptions,
         users: &[User],
-    ) -> Result<(Vec<Removed>, Vec<Image>, Vec<Digest>), Error> {
+    ) -> Result<Gone, Error> {
         let writer = self.write()?;
         let image = crate::lookup::resolve(&writer, text)?.ok_or_else(|| not_found(text))?;
         let (done, images, origins) = (Vec::new(), Vec::new(), Vec::new());

@@ -1,7 +1,9 @@
 //! The store, and adding images to it.
 
 use crate::lease::{Lease, Leases};
-use crate::record::{FETCHED, IMAGES, Image, ImageLayer, LAYERS, Layer, Named, REFERENCES, chain, digest};
+use crate::record::{
+    FETCHED, IMAGES, Image, ImageLayer, LAYERS, Layer, Named, REFERENCES, chain, digest,
+};
 use crate::{Error, Layers, time};
 use archive::{Decoder, HashReader};
 use content::Expected;
@@ -232,7 +234,11 @@ fn describe(image: &NewImage) -> Result<Image, Error> {
     })
 }
 
-pub(crate) fn check_diff_id(content: &content::Store, blob: &Digest, expected: &Digest) -> Result<(), Error> {
+pub(crate) fn check_diff_id(
+    content: &content::Store,
+    blob: &Digest,
+    expected: &Digest,
+) -> Result<(), Error> {
     if blob == expected {
         return Ok(());
     }

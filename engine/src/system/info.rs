@@ -58,7 +58,7 @@ impl Engine {
         info.logging_driver.clone_from(&config.log_driver);
         info.cgroup_driver = "cgroupfs".into();
         info.index_server_address = "https://index.docker.io/v1/".into();
-        info.registry_config = registries();
+        info.registry_config = registries(&self.config().registry);
         info.docker_root_dir = config.data_root.to_string_lossy().into_owned();
         info.labels.clone_from(&config.labels);
         info.server_version = VERSION.into();
@@ -86,13 +86,28 @@ impl Engine {
     }
 }
 
-fn registries() -> RegistryConfig {
-    let hub =
-        IndexInfo { name: "docker.io".into(), mirrors: Vec::new(), secure: true, official: true };
+fn registries(config: &distribution::Config) -> RegistryConfig {
+    let url = |mirror: &distribution::Mirror| format!("{}/", mirror.url.trim_end_matches('/'));
+    let mirrors: Vec<String> =
+        config.mirrors.get("docker.io").into_iter().flatten().map(url).collect();
+    let hub = IndexInfo {
+        name: "docker.io".into(),
+        mirrors: mirrors.clone(),
+        secure: true,
+        official: true,
+    };
+    let (networks, hosts): (Vec<_>, Vec<_>) =
+        config.insecure.iter().cloned().partition(|rule| rule.contains('/'));
+    let insecure = |name: String| {
+        let (mirrors, secure, official) = (Vec::new(), false, false);
+        (name.clone(), IndexInfo { name, mirrors, secure, official })
+    };
+    let indexes = std::iter::once(("docker.io".to_owned(), hub));
+    let own = ["::1/128".to_owned(), "127.0.0.0/8".to_owned()];
     RegistryConfig {
-        insecure_registry_cidrs: vec!["::1/128".into(), "127.0.0.0/8".into()],
-        index_configs: Map::from_iter([("docker.io".to_owned(), hub)]),
-        mirrors: Vec::new(),
+        insecure_registry_cidrs: own.into_iter().chain(networks).collect(),
+        index_configs: Map::from_iter(indexes.chain(hosts.into_iter().map(insecure))),
+        mirrors,
     }
 }
 

@@ -34,7 +34,7 @@ pub(crate) async fn create(request: Request) -> Result<Reply, Failure> {
     if source != "-" {
         return Err(Failure::new(
             Class::Unavailable,
-            "download archive: this engine is not connected to any network",
+            "import image: an archive is not downloaded; download it, and import the file",
         ));
     }
     let message = request

@@ -73,12 +73,13 @@ pub(crate) async fn auth(mut request: Request) -> Result<Reply, Failure> {
 /// `GET /images/search`
 pub(crate) async fn search(request: Request) -> Result<Reply, Failure> {
     let filters = filters::of(&request.form)?;
-    let limit = match request.form.get("limit") {
-        "" => None,
-        text => Some(text.parse().map_err(|_| {
-            Failure::invalid("invalid limit: it must be a number from 1 to 100")
-        })?),
-    };
+    let limit =
+        match request.form.get("limit") {
+            "" => None,
+            text => Some(text.parse().map_err(|_| {
+                Failure::invalid("invalid limit: it must be a number from 1 to 100")
+            })?),
+        };
     let (credentials, agent) = (credentials(&request.headers), agent(&request.headers));
     let engine = request.server.engine();
     let term = request.form.get("term");

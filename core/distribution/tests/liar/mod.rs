@@ -78,11 +78,10 @@ async fn serve(
     let mut words = lines.next()?.split(' ');
     let (method, path) = (words.next()?.to_owned(), words.next()?.to_owned());
     let header = |name: &str| {
-        let line = head.lines().find_map(|line| {
+        head.lines().find_map(|line| {
             let (key, value) = line.split_once(": ")?;
             key.eq_ignore_ascii_case(name).then(|| value.to_owned())
-        });
-        line
+        })
     };
     let length = header("content-length").and_then(|text| text.parse().ok()).unwrap_or(0);
     let mut body = vec![0; length];
