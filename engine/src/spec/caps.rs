@@ -1,6 +1,7 @@
 //! Which capabilities a container gets: Docker's fourteen, changed by `--cap-add`, `--cap-drop` and `--privileged`.
 
 use spec::Failure;
+use spec::linux::CAPABILITIES;
 use spec::oci::Capabilities;
 
 /// What a container gets when nothing is asked for, in Docker's order.
@@ -21,51 +22,6 @@ pub const DEFAULT: [&str; 14] = [
     "CAP_AUDIT_WRITE",
 ];
 
-/// All capabilities by number (capabilities(7), Linux 5.9).
-pub const ALL: [&str; 41] = [
-    "CAP_CHOWN",
-    "CAP_DAC_OVERRIDE",
-    "CAP_DAC_READ_SEARCH",
-    "CAP_FOWNER",
-    "CAP_FSETID",
-    "CAP_KILL",
-    "CAP_SETGID",
-    "CAP_SETUID",
-    "CAP_SETPCAP",
-    "CAP_LINUX_IMMUTABLE",
-    "CAP_NET_BIND_SERVICE",
-    "CAP_NET_BROADCAST",
-    "CAP_NET_ADMIN",
-    "CAP_NET_RAW",
-    "CAP_IPC_LOCK",
-    "CAP_IPC_OWNER",
-    "CAP_SYS_MODULE",
-    "CAP_SYS_RAWIO",
-    "CAP_SYS_CHROOT",
-    "CAP_SYS_PTRACE",
-    "CAP_SYS_PACCT",
-    "CAP_SYS_ADMIN",
-    "CAP_SYS_BOOT",
-    "CAP_SYS_NICE",
-    "CAP_SYS_RESOURCE",
-    "CAP_SYS_TIME",
-    "CAP_SYS_TTY_CONFIG",
-    "CAP_MKNOD",
-    "CAP_LEASE",
-    "CAP_AUDIT_WRITE",
-    "CAP_AUDIT_CONTROL",
-    "CAP_SETFCAP",
-    "CAP_MAC_OVERRIDE",
-    "CAP_MAC_ADMIN",
-    "CAP_SYSLOG",
-    "CAP_WAKE_ALARM",
-    "CAP_BLOCK_SUSPEND",
-    "CAP_AUDIT_READ",
-    "CAP_PERFMON",
-    "CAP_BPF",
-    "CAP_CHECKPOINT_RESTORE",
-];
-
 const EVERY: &str = "ALL";
 
 /// Upper case, with `CAP_`; each name once. Fails for a name that Linux does not have; `field` is named in the text.
@@ -78,7 +34,7 @@ pub fn normalize(field: &str, names: &[String]) -> Result<Vec<String>, Failure> 
         } else {
             format!("CAP_{upper}")
         };
-        if full != EVERY && !ALL.contains(&full.as_str()) {
+        if full != EVERY && !CAPABILITIES.contains(&full.as_str()) {
             return Err(Failure::invalid(format!("invalid {field}: unknown capability: {full:?}")));
         }
         if !known.contains(&full) {
@@ -94,10 +50,10 @@ pub fn granted(add: &[String], drop: &[String], privileged: bool) -> Result<Vec<
     let is = |list: &[String], name: &str| list.iter().any(|have| have == name);
     let owned = |names: &[&str]| names.iter().map(|name| (*name).to_owned()).collect::<Vec<_>>();
     if privileged {
-        return Ok(owned(&ALL));
+        return Ok(owned(&CAPABILITIES));
     }
     if is(&add, EVERY) {
-        return Ok(owned(&ALL).into_iter().filter(|name| !is(&drop, name)).collect());
+        return Ok(owned(&CAPABILITIES).into_iter().filter(|name| !is(&drop, name)).collect());
     }
     if is(&drop, EVERY) {
         return Ok(add);

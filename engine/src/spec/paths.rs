@@ -1,24 +1,6 @@
 //! Which of the kernel's own paths a container does not see, or sees read-only.
 
-/// Paths that are hidden from every container that is not privileged, as Docker hides them.
-const MASKED: [&str; 12] = [
-    "/proc/acpi",
-    "/proc/asound",
-    "/proc/interrupts",
-    "/proc/kcore",
-    "/proc/keys",
-    "/proc/latency_stats",
-    "/proc/sched_debug",
-    "/proc/scsi",
-    "/proc/timer_list",
-    "/proc/timer_stats",
-    "/sys/devices/virtual/powercap",
-    "/sys/firmware",
-];
-
-/// Paths that are read-only for every container that is not privileged.
-const READONLY: [&str; 5] =
-    ["/proc/bus", "/proc/fs", "/proc/irq", "/proc/sys", "/proc/sysrq-trigger"];
+use spec::linux::{MASKED, READONLY};
 
 /// The hidden paths; `cpus` is how many processors may have a counter that tells of other work on the host.
 pub fn masked(cpus: usize) -> Vec<String> {

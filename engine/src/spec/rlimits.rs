@@ -2,29 +2,12 @@
 
 use api_types::host::Ulimit;
 use spec::Failure;
+use spec::linux::LIMITS;
 use spec::oci::Rlimit;
-
-const NAMES: [&str; 15] = [
-    "core",
-    "cpu",
-    "data",
-    "fsize",
-    "locks",
-    "memlock",
-    "msgqueue",
-    "nice",
-    "nofile",
-    "nproc",
-    "rss",
-    "rtprio",
-    "rttime",
-    "sigpending",
-    "stack",
-];
 
 /// Checks one limit's name and that its soft value is not above the hard one.
 pub fn check(limit: &Ulimit) -> Result<(), Failure> {
-    if !NAMES.contains(&limit.name.as_str()) {
+    if !LIMITS.contains(&limit.name.as_str()) {
         return Err(Failure::invalid(format!("invalid ulimit type: {}", limit.name)));
     }
     if limit.hard != -1 && (limit.soft == -1 || limit.soft > limit.hard) {

@@ -4,28 +4,9 @@
 
 use crate::launch::forbidden;
 use spec::Failure;
+use spec::linux::{MASKED, READONLY};
 use spec::oci::{Linux, Mount};
 use std::path::Path;
-
-/// What must be hidden, as Docker hides it.
-const MASKED: [&str; 12] = [
-    "/proc/acpi",
-    "/proc/asound",
-    "/proc/interrupts",
-    "/proc/kcore",
-    "/proc/keys",
-    "/proc/latency_stats",
-    "/proc/sched_debug",
-    "/proc/scsi",
-    "/proc/timer_list",
-    "/proc/timer_stats",
-    "/sys/devices/virtual/powercap",
-    "/sys/firmware",
-];
-
-/// What must be read-only.
-const READONLY: [&str; 5] =
-    ["/proc/bus", "/proc/fs", "/proc/irq", "/proc/sys", "/proc/sysrq-trigger"];
 
 /// File systems with their one place, and whether they must be read-only there.
 const PLACES: [(&str, &str, bool); 4] = [

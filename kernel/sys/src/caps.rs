@@ -2,97 +2,8 @@
 
 use crate::raw::check;
 use crate::{Arg, Result};
+use spec::linux::CAPABILITIES;
 use std::fmt;
-
-/// The names in the order of linux/capability.h, without `CAP_`.
-const NAMES: [&str; 41] = [
-    "CHOWN",
-    "DAC_OVERRIDE",
-    "DAC_READ_SEARCH",
-    "FOWNER",
-    "FSETID",
-    "KILL",
-    "SETGID",
-    "SETUID",
-    "SETPCAP",
-    "LINUX_IMMUTABLE",
-    "NET_BIND_SERVICE",
-    "NET_BROADCAST",
-    "NET_ADMIN",
-    "NET_RAW",
-    "IPC_LOCK",
-    "IPC_OWNER",
-    "SYS_MODULE",
-    "SYS_RAWIO",
-    "SYS_CHROOT",
-    "SYS_PTRACE",
-    "SYS_PACCT",
-    "SYS_ADMIN",
-    "SYS_BOOT",
-    "SYS_NICE",
-    "SYS_RESOURCE",
-    "SYS_TIME",
-    "SYS_TTY_CONFIG",
-    "MKNOD",
-    "LEASE",
-    "AUDIT_WRITE",
-    "AUDIT_CONTROL",
-    "SETFCAP",
-    "MAC_OVERRIDE",
-    "MAC_ADMIN",
-    "SYSLOG",
-    "WAKE_ALARM",
-    "BLOCK_SUSPEND",
-    "AUDIT_READ",
-    "PERFMON",
-    "BPF",
-    "CHECKPOINT_RESTORE",
-];
-
-/// The full names, for answers.
-const FULL_NAMES: [&str; 41] = [
-    "CAP_CHOWN",
-    "CAP_DAC_OVERRIDE",
-    "CAP_DAC_READ_SEARCH",
-    "CAP_FOWNER",
-    "CAP_FSETID",
-    "CAP_KILL",
-    "CAP_SETGID",
-    "CAP_SETUID",
-    "CAP_SETPCAP",
-    "CAP_LINUX_IMMUTABLE",
-    "CAP_NET_BIND_SERVICE",
-    "CAP_NET_BROADCAST",
-    "CAP_NET_ADMIN",
-    "CAP_NET_RAW",
-    "CAP_IPC_LOCK",
-    "CAP_IPC_OWNER",
-    "CAP_SYS_MODULE",
-    "CAP_SYS_RAWIO",
-    "CAP_SYS_CHROOT",
-    "CAP_SYS_PTRACE",
-    "CAP_SYS_PACCT",
-    "CAP_SYS_ADMIN",
-    "CAP_SYS_BOOT",
-    "CAP_SYS_NICE",
-    "CAP_SYS_RESOURCE",
-    "CAP_SYS_TIME",
-    "CAP_SYS_TTY_CONFIG",
-    "CAP_MKNOD",
-    "CAP_LEASE",
-    "CAP_AUDIT_WRITE",
-    "CAP_AUDIT_CONTROL",
-    "CAP_SETFCAP",
-    "CAP_MAC_OVERRIDE",
-    "CAP_MAC_ADMIN",
-    "CAP_SYSLOG",
-    "CAP_WAKE_ALARM",
-    "CAP_BLOCK_SUSPEND",
-    "CAP_AUDIT_READ",
-    "CAP_PERFMON",
-    "CAP_BPF",
-    "CAP_CHECKPOINT_RESTORE",
-];
 
 /// One capability, by its number.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -121,13 +32,14 @@ impl Cap {
             Some(prefix) if prefix.eq_ignore_ascii_case("CAP_") => &name[4..],
             _ => name,
         };
-        let index = NAMES.iter().position(|known| known.eq_ignore_ascii_case(bare))?;
+        let is_it = |known: &&str| known[4..].eq_ignore_ascii_case(bare);
+        let index = CAPABILITIES.iter().position(|known| is_it(&known))?;
         u8::try_from(index).ok().map(Self)
     }
 
     /// The name with `CAP_`.
     pub fn name(self) -> &'static str {
-        FULL_NAMES[usize::from(self.0)]
+        CAPABILITIES[usize::from(self.0)]
     }
 
     /// The number in linux/capability.h.
@@ -150,7 +62,7 @@ impl CapSet {
     /// No capability.
     pub const EMPTY: Self = Self(0);
     /// Every capability that this crate knows by name.
-    pub const KNOWN: Self = Self((1 << NAMES.len()) - 1);
+    pub const KNOWN: Self = Self((1 << CAPABILITIES.len()) - 1);
 
     /// The set with these bits; unknown bits are kept.
     pub const fn from_bits(bits: u64) -> Self {
@@ -204,7 +116,7 @@ impl CapSet {
 
     /// The known members in the order of their numbers.
     pub fn iter(self) -> impl Iterator<Item = Cap> {
-        (0..NAMES.len() as u8).map(Cap).filter(move |cap| self.contains(*cap))
+        (0..CAPABILITIES.len() as u8).map(Cap).filter(move |cap| self.contains(*cap))
     }
 }
 
@@ -365,9 +277,9 @@ mod tests {
         }
         assert_eq!(Cap::parse("CAP_"), None);
         assert_eq!(Cap::parse("ALL"), None);
-        for (short, full) in NAMES.iter().zip(FULL_NAMES) {
-            assert_eq!(full.strip_prefix("CAP_"), Some(*short));
-            assert_eq!(Cap::parse(full).unwrap().name(), full);
+        for full in CAPABILITIES {
+            assert_eq!(Cap::parse(full), Cap::parse(&full[4..]));
+            assert_eq!(Cap::parse(full).map(Cap::name), Some(full));
         }
     }
 

@@ -2,30 +2,13 @@
 
 use crate::parse::{duration, size};
 use api_types::host::{RestartPolicy, ThrottleDevice, Ulimit, WeightDevice};
-
-const ULIMITS: [&str; 15] = [
-    "core",
-    "cpu",
-    "data",
-    "fsize",
-    "locks",
-    "memlock",
-    "msgqueue",
-    "nice",
-    "nofile",
-    "nproc",
-    "rss",
-    "rtprio",
-    "rttime",
-    "sigpending",
-    "stack",
-];
+use spec::linux::LIMITS;
 
 /// `name=soft[:hard]`.
 pub(crate) fn ulimit(text: &str) -> Result<Ulimit, String> {
     let (name, limits) =
         text.split_once('=').ok_or_else(|| format!("invalid ulimit argument: {text}"))?;
-    if !ULIMITS.contains(&name) {
+    if !LIMITS.contains(&name) {
         return Err(format!("invalid ulimit type: {name}"));
     }
     let number = |text: &str| {
