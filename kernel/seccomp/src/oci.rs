@@ -15,6 +15,7 @@ impl Filter {
         let filter = Profile::from_value(&json)?.resolve::<&str>(Arch::X86_64, &[], (0, 0));
         if let Some(filter) = &filter {
             filter.check_listener()?;
+            check_errnos(seccomp)?;
         }
         Ok(filter)
     }
@@ -47,6 +48,23 @@ impl Filter {
             syscalls: self.rules.iter().map(rule).collect(),
         }
     }
+}
+
+/// A number where the action has none is an error ("errnoRet", "defaultErrnoRet").
+fn check_errnos(seccomp: &Seccomp) -> Result<(), ProfileError> {
+    let rules = seccomp
+        .syscalls
+        .iter()
+        .enumerate()
+        .map(|(at, rule)| (format!("syscalls[{at}].errnoRet"), rule.errno_ret, &rule.action));
+    let default =
+        ("defaultErrnoRet".to_owned(), seccomp.default_errno_ret, &seccomp.default_action);
+    for (field, errno, action) in std::iter::once(default).chain(rules) {
+        if errno.is_some() && !matches!(action.as_str(), "SCMP_ACT_ERRNO" | "SCMP_ACT_TRACE") {
+            return Err(ProfileError::Field { field, cause: format!("{action} has no number") });
+        }
+    }
+    Ok(())
 }
 
 fn action(action: Action) -> (String, Option<u32>) {

@@ -113,7 +113,7 @@ fn a_filter_goes_through_a_bundle_unchanged() {
 }
 
 #[test]
-fn an_agent_is_named_where_calls_wait_for_one_and_text_is_for_an_agent() {
+fn fields_that_need_each_other_are_refused_alone() {
     let rule = spec::oci::SyscallRule {
         names: vec!["mknod".into()],
         action: "SCMP_ACT_NOTIFY".into(),
@@ -130,7 +130,21 @@ fn an_agent_is_named_where_calls_wait_for_one_and_text_is_for_an_agent() {
         listener_metadata: Some("x".into()),
         ..Default::default()
     };
+    let rule = spec::oci::SyscallRule {
+        names: vec!["read".into()],
+        action: "SCMP_ACT_KILL".into(),
+        errno_ret: Some(1),
+        ..Default::default()
+    };
+    let number = spec::oci::Seccomp {
+        default_action: "SCMP_ACT_ALLOW".to_owned(),
+        syscalls: vec![rule],
+        ..Default::default()
+    };
+    let default = spec::oci::Seccomp { default_errno_ret: Some(1), ..number.clone() };
     let cases = [
+        (&number, "syscalls[0].errnoRet: SCMP_ACT_KILL has no number"),
+        (&default, "defaultErrnoRet: SCMP_ACT_ALLOW has no number"),
         (&notifies, "listenerPath: is missing, and SCMP_ACT_NOTIFY needs it"),
         (&metadata, "listenerMetadata: must not be set without listenerPath"),
     ];

@@ -86,6 +86,10 @@ fn a_wrong_value_of_config_linux_md_is_refused_with_its_field() {
             {"names": ["read"], "action": "SCMP_ACT_LOG", "args": [{"index": 6, "value": 1, "op": "SCMP_CMP_EQ"}]}]})), "index"),
         ("seccomp: notify without a listener", filter(json!({"defaultAction": "SCMP_ACT_ALLOW", "syscalls": [
             {"names": ["mkdir"], "action": "SCMP_ACT_NOTIFY"}]})), "listenerPath"),
+        ("seccomp: metadata without a listener", filter(json!({"defaultAction": "SCMP_ACT_ALLOW", "listenerMetadata": "x"})), "listenerMetadata"),
+        ("seccomp.syscalls.errnoRet: of an action without", filter(json!({"defaultAction": "SCMP_ACT_ALLOW", "syscalls": [
+            {"names": ["mkdir"], "action": "SCMP_ACT_KILL", "errnoRet": 1}]})), "errnoRet"),
+        ("seccomp.defaultErrnoRet: of an action without", filter(json!({"defaultAction": "SCMP_ACT_ALLOW", "defaultErrnoRet": 1})), "defaultErrnoRet"),
         ("seccomp: notify for write", filter(json!({"defaultAction": "SCMP_ACT_ALLOW", "listenerPath": "/x", "syscalls": [
             {"names": ["write"], "action": "SCMP_ACT_NOTIFY"}]})), "SCMP_ACT_NOTIFY"),
         ("seccomp: notify for all", filter(json!({"defaultAction": "SCMP_ACT_NOTIFY", "listenerPath": "/x"})), "SCMP_ACT_NOTIFY"),
