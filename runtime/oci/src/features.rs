@@ -118,7 +118,7 @@ pub fn features(version: &str) -> Value {
             "memoryPolicy": { "enabled": true },
         },
         "annotations": {
-            "org.opencontainers.runc.checkpoint.enabled": "true",
+            "org.opencontainers.runc.checkpoint.enabled": "false",
             "org.opencontainers.runc.version": version,
         },
         "potentiallyUnsafeConfigAnnotations": [],
