@@ -5,7 +5,6 @@
 //! not have say so with a condition and are passed over there.
 
 #![expect(clippy::unwrap_used, reason = "tests")]
-#![expect(clippy::panic, reason = "tests")]
 
 mod cgroups;
 mod devices;

@@ -52,8 +52,6 @@ fn the_root_is_the_bundles_and_can_be_read_only() {
 #[test]
 fn default_file_systems_are_usable() {
     let bundle = Bundle::new();
-    let types = "awk '$5 == \"'$0'\" {print}' /proc/self/mountinfo";
-    assert!(!types.is_empty());
     bundle.check(&[
         row(
             "config-linux.md default filesystems",
