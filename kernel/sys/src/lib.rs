@@ -9,7 +9,7 @@
 //!   may build one;
 //! - processes: [`clone`], [`pidfd`], [`process`], [`foreground`], [`fork`], [`enclosure`], [`signals`], [`limits`], [`schedule`];
 //! - rights: [`caps`], [`ids`], [`keys`], [`seccomp`], [`landlock`], [`bpf`];
-//! - files and memory: [`fds`], [`socket`], [`mount`], [`memfd`], [`memory`].
+//! - files and memory: [`fds`], [`socket`], [`time`], [`mount`], [`memfd`], [`memory`].
 //!
 //! Every function may be called between clone and execve unless its documentation says that it allocates.
 //! There are no tasks and no locks.
@@ -38,6 +38,7 @@ pub mod schedule;
 pub mod seccomp;
 pub mod signals;
 pub mod socket;
+pub mod time;
 
 pub use error::{Arg, Error, Result, errno_name};
 pub use rustix::io::Errno;

@@ -1,12 +1,13 @@
 //! How long each step took.
 
 use crate::LaunchError;
-use crate::child::clock::{MOST, Marks, now};
+use crate::child::clock::{MOST, Marks};
 use plan::StepKind;
 use rustix::io::Errno;
 use std::ptr::{self, NonNull};
 use std::sync::atomic::Ordering;
 use std::time::Duration;
+use sys::time::monotonic;
 
 /// A step that is done.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -30,14 +31,14 @@ pub(crate) struct Times {
 impl Times {
     /// Begins to measure, if that is wanted.
     pub(crate) fn begin(wanted: bool) -> Result<Option<Self>, LaunchError> {
-        let begin = |page| Self { start: now(), outside: Vec::new(), page };
+        let begin = |page| Self { start: monotonic(), outside: Vec::new(), page };
         let failed = |errno: Errno| LaunchError::new("map", "page for the times of steps", errno);
         wanted.then(|| Page::map().map(begin).map_err(failed)).transpose()
     }
 
     /// Notes that the parent has done `step`.
     pub(crate) fn mark(&mut self, step: &'static str) {
-        self.outside.push((step, now()));
+        self.outside.push((step, monotonic()));
     }
 
     /// What the child writes to.

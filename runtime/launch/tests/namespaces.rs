@@ -229,7 +229,7 @@ fn as_user(name: &str, subordinate: &str) -> String {
         }
     }
     let script = format!(
-        "mount --bind {} /etc; exec setpriv --reuid {USER} --regid {USER} --clear-groups \
+        "mount --bind {} /etc; exec /usr/bin/setpriv --reuid {USER} --regid {USER} --clear-groups \
          {} --exact {name} --nocapture --test-threads 1",
         etc.display(),
         this.display(),

@@ -12,6 +12,7 @@ use ::std::ffi::CStr;
 use ::std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use ::sys::clone::{CloneArgs, Cloned, clone3};
 use ::sys::pidfd::{self, Exit};
+use ::sys::time::monotonic;
 use ::sys::{process, signals};
 
 /// One program, ready to be called.
@@ -117,17 +118,15 @@ pub(crate) fn call(
 
 /// Waits until the process has ended; ETIMEDOUT if that is later than it may be.
 fn wait(pidfd: &OwnedFd, seconds: Option<u64>) -> Result<(), Errno> {
-    let now = || ::rustix::time::clock_gettime(::rustix::time::ClockId::Monotonic);
-    let end = seconds.map(|seconds| {
-        let start = now();
-        Timespec { tv_sec: start.tv_sec.saturating_add(seconds as i64), ..start }
-    });
+    const SECOND: u64 = 1_000_000_000;
+    let end = seconds.map(|seconds| monotonic().saturating_add(seconds.saturating_mul(SECOND)));
     loop {
         let left = match end {
             None => None,
             Some(end) => {
-                let left = end.checked_sub(now()).filter(|left| left.tv_sec >= 0);
-                Some(left.ok_or(Errno::TIMEDOUT)?)
+                let left = end.checked_sub(monotonic()).ok_or(Errno::TIMEDOUT)?;
+                let (tv_sec, tv_nsec) = ((left / SECOND) as i64, (left % SECOND) as i64);
+                Some(Timespec { tv_sec, tv_nsec })
             }
         };
         let mut fds = [PollFd::new(pidfd, PollFlags::IN)];
