@@ -6,8 +6,8 @@ use launch::Source;
 use plan::SourceKind;
 use rustix::fs::{FileType, Mode, OFlags, fstat};
 use spec::oci::{Mount, Spec};
-use std::ffi::CString;
-use std::os::fd::OwnedFd;
+use std::ffi::{CString, OsString};
+use std::os::fd::{AsRawFd, OwnedFd};
 use std::os::unix::ffi::OsStringExt;
 use std::path::{Path, PathBuf};
 use sys::clone::Namespaces;
@@ -26,8 +26,7 @@ pub(crate) struct Bundle {
 impl Bundle {
     /// Reads `config.json` in the directory `path`.
     pub(crate) fn load(path: &Path) -> Result<Self, Error> {
-        let failed = |error: std::io::Error| Error::file("chdir", path)(error);
-        let absolute = std::fs::canonicalize(path).map_err(failed)?;
+        let (absolute, _) = open_directory("chdir", path)?;
         let config = absolute.join("config.json");
         let text = read_file(&config)?;
         let spec = parse_spec("config.json", &text)?;
@@ -44,12 +43,7 @@ impl Bundle {
     /// The root file system, open, and its path without symbolic links.
     pub(crate) fn open_rootfs(&self) -> Result<(PathBuf, OwnedFd), Error> {
         let path = self.rootfs()?;
-        let failed = |errno| Error::system("open root.path", path.display().to_string(), errno);
-        let resolved =
-            std::fs::canonicalize(&path).map_err(Error::file("open root.path", &path))?;
-        let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
-        let fd = rustix::fs::open(&resolved, flags, Mode::empty()).map_err(failed)?;
-        Ok((resolved, fd))
+        open_directory("open root.path", &path)
     }
 
     /// For each mount the source, if it is a bind mount.
@@ -116,6 +110,16 @@ fn kind(name: &str) -> Option<Namespaces> {
         "time" => Namespaces::TIME,
         _ => return None,
     })
+}
+
+/// The directory at `path`, open, and its path without symbolic links, as the kernel shows it.
+fn open_directory(action: &'static str, path: &Path) -> Result<(PathBuf, OwnedFd), Error> {
+    let failed = |errno| Error::system(action, path.display().to_string(), errno);
+    let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
+    let fd = rustix::fs::open(path, flags, Mode::empty()).map_err(failed)?;
+    let link = format!("/proc/self/fd/{}", fd.as_raw_fd());
+    let shown = rustix::fs::readlink(link, Vec::new()).map_err(failed)?;
+    Ok((PathBuf::from(OsString::from_vec(shown.into_bytes())), fd))
 }
 
 /// What a path leads to.

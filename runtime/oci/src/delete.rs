@@ -41,11 +41,11 @@ impl Runtime {
                 return Err(Error::StillRunning);
             }
         }
-        if let Some(group) = container.group()? {
-            if !group.remove_empty() {
-                group.kill(END)?;
-                group.delete(END)?;
-            }
+        if let Some(group) = container.group()?
+            && !group.remove_empty()
+        {
+            group.kill(END)?;
+            group.delete(END)?;
         }
         if let Some(place) = container.record.cgroup.as_ref().filter(|place| place.systemd) {
             // Without a specification, which an interrupted creation may have left, nothing was started either.

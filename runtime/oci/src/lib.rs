@@ -72,7 +72,7 @@ pub use process::Process;
 pub use record::{CgroupPlace, ClassPlace, OCI_VERSION, Record, State};
 pub use root::{Root, read_file};
 pub use run::RunOptions;
-pub use runtime::{Level, Options, Rootless, Runtime, default_root};
+pub use runtime::{Level, Note, Options, Rootless, Runtime, default_root};
 pub use spec::oci::{BlockIo, Cpu, Memory, Pids, Resources};
 pub use status::Status;
 pub use template::write_template;

@@ -19,6 +19,9 @@ pub enum Level {
     Warning,
 }
 
+/// Takes what is worth saying.
+pub type Note = Box<dyn Fn(Level, &str)>;
+
 /// Whether a missing right to make cgroups is an error.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Rootless {
@@ -50,7 +53,7 @@ pub struct Options {
 pub struct Runtime {
     pub(crate) root: Root,
     pub(crate) options: Options,
-    note: Box<dyn Fn(Level, &str)>,
+    note: Note,
     stages: RefCell<Stages>,
 }
 
@@ -62,7 +65,7 @@ impl std::fmt::Debug for Runtime {
 
 impl Runtime {
     /// Opens the directory of all containers. `note` gets what is worth saying.
-    pub fn open(options: Options, note: Box<dyn Fn(Level, &str)>) -> Result<Self, Error> {
+    pub fn open(options: Options, note: Note) -> Result<Self, Error> {
         let root = Root::open(&options.root)?;
         Ok(Self { root, options, note, stages: RefCell::new(Stages::begin()) })
     }
