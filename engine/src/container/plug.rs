@@ -21,13 +21,14 @@ impl Actor {
     ) -> Result<(), Failure> {
         let config = &self.view.config;
         let name = network.name().to_owned();
-        if config.networks().contains(&name.as_str()) {
+        let own = self.own_networks();
+        if own.contains(&name) {
             let text =
                 format!("endpoint with name {} already exists in network {name}", config.name);
             return Err(Failure::new(Class::Forbidden, text));
         }
         let mut changed = (**config).clone();
-        for own in changed.networks().into_iter().map(str::to_owned).collect::<Vec<_>>() {
+        for own in own {
             changed.endpoints.entry(own).or_default();
         }
         changed.endpoints.insert(name, settings);
@@ -52,6 +53,14 @@ impl Actor {
             tell_network(self, network.name(), network.id(), "connect");
         }
         Ok(())
+    }
+
+    /// The networks that it is in: now, or at its next start.
+    fn own_networks(&self) -> Vec<String> {
+        if self.view.state.has_process() {
+            return self.view.outcome.endpoints.iter().map(|own| own.network.clone()).collect();
+        }
+        self.view.config.networks().into_iter().map(str::to_owned).collect()
     }
 
     /// Gives a container that runs its own name server; without one it is plugged in all the same.
@@ -83,12 +92,13 @@ impl Actor {
     pub(super) async fn disconnect(&mut self, network: &Network) -> Result<(), Failure> {
         let name = network.name();
         let config = &self.view.config;
-        if !config.networks().contains(&name) {
+        let own = self.own_networks();
+        if !own.iter().any(|own| own == name) {
             let text = format!("container {} is not connected to the network {name}", config.id);
             return Err(Failure::new(Class::Forbidden, text));
         }
         let mut changed = (**config).clone();
-        for own in changed.networks().into_iter().map(str::to_owned).collect::<Vec<_>>() {
+        for own in own {
             changed.endpoints.entry(own).or_default();
         }
         changed.endpoints.remove(name);

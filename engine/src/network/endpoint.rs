@@ -216,8 +216,12 @@ pub(crate) fn sysctls(config: &ContainerConfig, plugged: &Plugged) -> Vec<(Strin
     let Some(text) = settings.driver_opts.get(SYSCTLS) else { return Vec::new() };
     let one = |entry: &str| {
         let (name, value) = entry.split_once('=')?;
-        // A dot of an interface's name is a slash in a sysctl's.
-        let name = name.trim().replace("IFNAME", &plugged.interface.replace('.', "/"));
+        // A dot of an interface's name is a slash in a sysctl's; clients write the placeholder in small letters, too.
+        let interface = plugged.interface.replace('.', "/");
+        let name = name
+            .trim()
+            .replace("IFNAME", &interface)
+            .replace(".ifname.", &format!(".{interface}."));
         Some((name, value.trim().to_owned()))
     };
     text.split(',').filter_map(one).collect()

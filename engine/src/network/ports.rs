@@ -121,7 +121,12 @@ fn one(
     let routes: Vec<(Option<IpAddr>, IpAddr)> = ways
         .iter()
         .filter(|way| asked.is_none_or(|asked| asked.is_ipv4() == way.container.is_ipv4()))
-        .filter(|way| way.mode != GatewayMode::Isolated)
+        .filter(|way| match way.mode {
+            GatewayMode::Isolated => false,
+            // Nothing is translated, so nothing of the host's loopback can lead there.
+            GatewayMode::Routed => !asked.unwrap_or(way.usual).is_loopback(),
+            _ => true,
+        })
         .map(|way| match way.mode {
             GatewayMode::Routed => (None, way.container),
             _ => (Some(asked.unwrap_or(way.usual)), way.container),

@@ -15,6 +15,10 @@ use ipam::IpNet;
 use spec::{Class, Failure};
 use std::sync::Arc;
 
+/// How often and when it is looked again whether a bridge without users has lost its last interfaces: for 5 s in all.
+const TRIES: u32 = 250;
+const PAUSE: std::time::Duration = std::time::Duration::from_millis(20);
+
 const FILTERS: [&str; 8] = ["dangling", "driver", "id", "label", "label!", "name", "scope", "type"];
 
 impl Engine {
@@ -88,12 +92,7 @@ impl Engine {
             return Err(Failure::new(Class::Forbidden, text));
         }
         if let Some(settings) = network.bridge() {
-            let link = settings.bridge.link.clone();
-            shared.workers.remove_bridge(link).await.map_err(|failure| match failure.class {
-                // A container is about to start, or its interfaces are about to vanish.
-                Class::Conflict => in_use(network.name(), &[failure.message]),
-                _ => failure,
-            })?;
+            self.remove_unused_bridge(network, &settings.bridge.link).await?;
         }
         store::change(&shared.store, |writer| {
             writer.remove(store::NETWORKS, network.id()).map(|_| ())
@@ -101,6 +100,23 @@ impl Engine {
         shared.networks.remove(network.name());
         self.network_event("destroy", network, None);
         Ok(())
+    }
+
+    /// The kernel takes the interfaces of containers that have ended away a little later: that is waited for.
+    async fn remove_unused_bridge(&self, network: &Network, link: &str) -> Result<(), Failure> {
+        let mut tries = 0;
+        loop {
+            match self.0.workers.remove_bridge(link.to_owned()).await {
+                Err(failure) if failure.class == Class::Conflict => {
+                    tries += 1;
+                    if tries > TRIES || self.users(network).next().is_some() {
+                        return Err(in_use(network.name(), &[failure.message]));
+                    }
+                    tokio::time::sleep(PAUSE).await;
+                }
+                other => return other,
+            }
+        }
     }
 
     /// Removes all networks that match and in which no container runs.

@@ -22,7 +22,8 @@ impl Handler<Request> for Fake {
             }
             Request::CreateSandbox { .. } => {
                 let given = incoming.descriptors.take(messages::Fd(0)).unwrap();
-                let reply = Reply::Sandbox { netns: messages::Fd(0), ports: vec![], resolver: None };
+                let reply =
+                    Reply::Sandbox { netns: messages::Fd(0), ports: vec![], resolver: None };
                 incoming.responder.answer(Ok((reply, vec![given])));
             }
             Request::EnsureBridge(_) => panic!("the worker dies"),
@@ -215,7 +216,10 @@ async fn a_worker_that_does_not_answer_is_reported_after_the_deadline() {
     let worker = start();
     let client = Client::new(Role::Network);
     worker.connect(&client);
-    let failure = client.call(Request::Reconcile { bridges: vec![], addresses: vec![], ports: vec![] }, vec![]).await.unwrap_err();
+    let failure = client
+        .call(Request::Reconcile { bridges: vec![], addresses: vec![], ports: vec![] }, vec![])
+        .await
+        .unwrap_err();
     assert_eq!(failure.class, Class::DeadlineExceeded);
     assert_eq!(failure.message, "reconcile networks: the network worker did not answer in time");
     worker.stop();

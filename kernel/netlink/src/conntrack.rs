@@ -69,9 +69,7 @@ impl NetfilterSocket {
         let mut all = Vec::new();
         for reply in [false, true] {
             match self.0.list("flows", dump_of(address, reply), parse) {
-                Err(NetlinkError::Refused {
-                    errno: Errno::INVAL | Errno::OPNOTSUPP, ..
-                }) => {}
+                Err(NetlinkError::Refused { errno: Errno::INVAL | Errno::OPNOTSUPP, .. }) => {}
                 other => all.extend(other?),
             }
         }

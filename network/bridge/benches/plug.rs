@@ -6,9 +6,7 @@
 #![expect(clippy::unwrap_used, reason = "a measurement whose preparation fails has failed")]
 
 use bridge::pool::NamespacePool;
-use bridge::{
-    Attachment, Driver, Endpoint, Network, Permitted, Prefix, SandboxSpec, Wanted,
-};
+use bridge::{Attachment, Driver, Endpoint, Network, Permitted, Prefix, SandboxSpec, Wanted};
 use netlink::{InterfaceName, Mac, Namespace};
 use std::net::Ipv4Addr;
 use std::time::{Duration, Instant};
@@ -41,7 +39,8 @@ fn line(times: &[Duration]) -> String {
 }
 
 fn driver(prepared: usize) -> Driver {
-    let driver = Driver::open(NamespacePool::start(prepared).unwrap(), Permitted::default()).unwrap();
+    let driver =
+        Driver::open(NamespacePool::start(prepared).unwrap(), Permitted::default()).unwrap();
     let gateway = Prefix::new(Ipv4Addr::new(172, 30, 0, 1).into(), 16).unwrap();
     let network = Network::plain(InterfaceName::parse(LINK).unwrap(), vec![gateway]);
     driver.ensure_bridge(&network).unwrap();
@@ -74,11 +73,8 @@ fn plug(prepared: usize, between: Duration) -> Vec<Duration> {
         .map(|number| {
             let endpoint = endpoint(number);
             let begin = Instant::now();
-            let spec = SandboxSpec {
-                endpoints: &[endpoint],
-                sysctls: &sysctls,
-                ..SandboxSpec::default()
-            };
+            let spec =
+                SandboxSpec { endpoints: &[endpoint], sysctls: &sysctls, ..SandboxSpec::default() };
             sandboxes.push(driver.create_sandbox(&spec).unwrap());
             let time = begin.elapsed();
             std::thread::sleep(between);
@@ -93,10 +89,8 @@ fn publish() -> Vec<Duration> {
     let driver = driver(0);
     let mut times: Vec<Duration> = (1..=200)
         .map(|host_port| {
-            let routes = vec![(
-                Some(Ipv4Addr::UNSPECIFIED.into()),
-                Ipv4Addr::new(172, 30, 0, 2).into(),
-            )];
+            let routes =
+                vec![(Some(Ipv4Addr::UNSPECIFIED.into()), Ipv4Addr::new(172, 30, 0, 2).into())];
             let range = Some((20_000 + host_port, 20_000 + host_port));
             let port = Wanted { protocol: 6, routes, range, container_port: 80 };
             let begin = Instant::now();

@@ -26,6 +26,9 @@ use std::time::Duration;
 const OPERATIONAL_TRIES: usize = 200;
 const OPERATIONAL_PAUSE: Duration = Duration::from_micros(500);
 
+/// The link-local address of every bridge with IPv6.
+const LINK_LOCAL: Ipv6Addr = Ipv6Addr::new(0xfe80, 0, 0, 0, 0, 0, 0, 1);
+
 /// Behind the loopback's own route to `::1`, so that nobody else ever takes ours.
 const LOOPBACK6_METRIC: u32 = 4096;
 
@@ -210,10 +213,7 @@ impl Driver {
     }
 
     /// Makes a sandbox. It lives as long as the descriptor, or a process in it; its ports until they are taken back.
-    pub fn create_sandbox(
-        &self,
-        spec: &SandboxSpec<'_>,
-    ) -> Result<Sandbox, BridgeError> {
+    pub fn create_sandbox(&self, spec: &SandboxSpec<'_>) -> Result<Sandbox, BridgeError> {
         // From the pool before the lock is taken: without a stock it takes a while.
         let first = |endpoint: &Endpoint| {
             endpoint.interface.as_str() == FIRST && endpoint.attachment.bridge().is_some()
@@ -352,10 +352,7 @@ impl Driver {
     }
 
     /// Publishes ports of the host, all or none.
-    pub fn publish(
-        &self,
-        wanted: &[Wanted],
-    ) -> Result<(Vec<Published>, Vec<Opened>), BridgeError> {
+    pub fn publish(&self, wanted: &[Wanted]) -> Result<(Vec<Published>, Vec<Opened>), BridgeError> {
         if wanted.is_empty() {
             return Ok(Default::default());
         }
@@ -455,7 +452,9 @@ impl State {
     /// by that very link. What comes from the wire to `::1` is thrown away before (ipv6_rcv).
     fn deliver_to_loopback6(&mut self, link: &Link) -> Result<(), NetlinkError> {
         let mut batch = Batch::new();
-        batch.add_local_route(Ipv6Addr::LOCALHOST.into(), link.index, LOOPBACK6_METRIC);
+        // Of two with one metric the kernel keeps the first alone.
+        let metric = LOOPBACK6_METRIC + link.index;
+        batch.add_local_route(Ipv6Addr::LOCALHOST.into(), link.index, metric);
         batch.tolerate(Errno::EXIST);
         self.route.run(batch)
     }
@@ -469,13 +468,11 @@ impl State {
         let Self { filter, firewall, reserved, adopted, .. } = self;
         let (ports, opened): (BTreeSet<_>, BTreeSet<_>) =
             (by_right.ports.iter().collect(), by_right.opened.iter().collect());
-        let stray = |port: &&Published| {
-            !ports.contains(*port) && (complete || adopted.0.contains(*port))
-        };
+        let stray =
+            |port: &&Published| !ports.contains(*port) && (complete || adopted.0.contains(*port));
         let strays: Vec<Published> = firewall.published().filter(stray).copied().collect();
-        let shut = |port: &&Opened| {
-            !opened.contains(*port) && (complete || adopted.1.contains(*port))
-        };
+        let shut =
+            |port: &&Opened| !opened.contains(*port) && (complete || adopted.1.contains(*port));
         let closed: Vec<Opened> = firewall.opened().filter(shut).copied().collect();
         firewall.unpublish(filter, &strays, &closed)?;
         reserved.release(&strays);
@@ -546,11 +543,16 @@ impl State {
         let failed = || during("set addresses of bridge", name);
         let mut present = self.route.addresses().map_err(failed())?;
         present.retain(|address| address.link == link.index);
-        let wanted: Vec<Address> = network
+        let mut wanted: Vec<Address> = network
             .gateways
             .iter()
             .map(|p| Address { link: link.index, address: p.address(), prefix: p.length() })
             .collect();
+        if is_ours && wanted.iter().any(|own| own.address.is_ipv6()) {
+            // Whoever forwards a stranger's packet asks for its receiver from this address, or not at all.
+            let address = LINK_LOCAL.into();
+            wanted.push(Address { link: link.index, address, prefix: 64 });
+        }
         let mut batch = Batch::new();
         for address in present.iter().filter(|a| is_ours && !wanted.contains(a)) {
             batch.delete_address(*address);

@@ -356,7 +356,9 @@ mod tests {
     #[test]
     fn a_server_of_ones_own_takes_the_place_of_all_others() {
         assert_eq!(
-            through_own_server("search a.org\nnameserver 10.0.0.53\nnameserver 10.0.0.54\noptions edns0\n"),
+            through_own_server(
+                "search a.org\nnameserver 10.0.0.53\nnameserver 10.0.0.54\noptions edns0\n"
+            ),
             "nameserver 127.0.0.11\nsearch a.org\noptions edns0 ndots:0\n"
         );
         let once = through_own_server("nameserver 10.0.0.53\n");

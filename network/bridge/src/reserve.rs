@@ -4,8 +4,8 @@
 //! A socket of TCP does not listen: whoever connects while the rules are away is refused at once. Only where a finished
 //! connection still holds the port (TIME_WAIT) it must, for the kernel shares such a port with listeners alone.
 
-use crate::published::{Opened, Published, Wanted};
 use crate::BridgeError;
+use crate::published::{Opened, Published, Wanted};
 use rustix::io::Errno;
 use rustix::net::{self, AddressFamily, SocketFlags, SocketType, ipproto, sockopt};
 use std::collections::BTreeMap;
@@ -60,9 +60,11 @@ impl Reserved {
         let hosts: Vec<(IpAddr, IpAddr)> =
             wanted.routes.iter().filter_map(|(host, to)| Some(((*host)?, *to))).collect();
         let open = wanted.routes.iter().filter(|(host, _)| host.is_none());
-        chosen.opened.extend(
-            open.map(|(_, container)| Opened { protocol, container: *container, port: container_port }),
-        );
+        chosen.opened.extend(open.map(|(_, container)| Opened {
+            protocol,
+            container: *container,
+            port: container_port,
+        }));
         if hosts.is_empty() {
             return Ok(());
         }
@@ -72,7 +74,8 @@ impl Reserved {
         };
         for ((host, container), socket) in hosts.iter().zip(sockets) {
             let (host, container) = (*host, *container);
-            let published = Published { protocol, host, host_port: port, container, container_port };
+            let published =
+                Published { protocol, host, host_port: port, container, container_port };
             match socket {
                 Socket::Bound(socket) => chosen.sockets.push((published, socket)),
                 Socket::NotTracked => {}
@@ -249,10 +252,7 @@ mod tests {
         let port = other.local_addr().unwrap().port();
         let reserved = Reserved::default();
         let error = reserved.choose(&[wanted("127.0.0.1", Some((port, port)))]).unwrap_err();
-        assert_eq!(
-            error.to_string(),
-            format!("failed to bind host port 127.0.0.1:{port}/tcp")
-        );
+        assert_eq!(error.to_string(), format!("failed to bind host port 127.0.0.1:{port}/tcp"));
         let chosen = reserved.choose(&[wanted("127.0.0.1", Some((port, u16::MAX)))]).unwrap();
         assert!(chosen.published[0].host_port > port);
     }

@@ -135,10 +135,18 @@ fn filter(t: &mut Transaction, network: &Network) {
                 let ping = Rule::new().of_family(ipv6).transport(ICMP[usize::from(ipv6)]);
                 t.add_rule(&inward, &ping.accept());
             }
-            GatewayMode::Nat | GatewayMode::Isolated => {}
+            GatewayMode::Nat | GatewayMode::Isolated => {
+                // What came by the host's address and no other way: a port that is published at the loopback must not
+                // be open to whoever routes to the container.
+                t.add_rule(&inward, &Rule::new().of_family(ipv6).translated().accept());
+                for trusted in &network.trusted {
+                    let rule = Rule::new().input(trusted.as_str()).destination_in(ipv6, open(ipv6));
+                    t.add_rule(&inward, &rule.accept().comment("trusted link"));
+                }
+                continue;
+            }
         }
-        let open = if ipv6 { "open6" } else { "open4" };
-        t.add_rule(&inward, &Rule::new().destination_in(ipv6, open).accept());
+        t.add_rule(&inward, &Rule::new().destination_in(ipv6, open(ipv6)).accept());
     }
     if network.icc {
         t.add_rule(&inward, &Rule::new().input(link).accept());
@@ -150,6 +158,10 @@ fn filter(t: &mut Transaction, network: &Network) {
     } else {
         t.add_rule(&outward, &Rule::new().accept());
     }
+}
+
+fn open(ipv6: bool) -> &'static str {
+    if ipv6 { "open6" } else { "open4" }
 }
 
 /// Keeps packets off that were routed here straight to a container's address. A network that is not masqueraded is

@@ -107,11 +107,7 @@ impl Driver {
     }
 
     /// A socket in a sandbox, which must not be the host's own namespace, whoever passed the descriptor.
-    fn enter(
-        &self,
-        sandbox: &Namespace,
-        object: &str,
-    ) -> Result<RouteSocket, BridgeError> {
+    fn enter(&self, sandbox: &Namespace, object: &str) -> Result<RouteSocket, BridgeError> {
         self.refuse_host(sandbox, object)?;
         sandbox.route_socket().map_err(during("enter the sandbox of", object))
     }
@@ -125,7 +121,10 @@ impl Driver {
     }
 }
 
-fn replace_defaults(inside: &mut RouteSocket, wanted: &[Route]) -> Result<(), netlink::NetlinkError> {
+fn replace_defaults(
+    inside: &mut RouteSocket,
+    wanted: &[Route],
+) -> Result<(), netlink::NetlinkError> {
     let same = |a: &Route, b: &Route| {
         (a.destination, a.gateway, a.link) == (b.destination, b.gateway, b.link)
     };

@@ -68,8 +68,11 @@ mod tests {
     #[test]
     fn servers_are_read_with_those_on_the_loopback_and_without_comments() {
         let path = std::env::temp_dir().join(format!("resolv-{}", std::process::id()));
-        std::fs::write(&path, "# nameserver 9.9.9.9\nnameserver 127.0.0.53\nsearch x\nnameserver fd00::53 # ours\n")
-            .unwrap();
+        std::fs::write(
+            &path,
+            "# nameserver 9.9.9.9\nnameserver 127.0.0.53\nsearch x\nnameserver fd00::53 # ours\n",
+        )
+        .unwrap();
         let servers = HostServers::new(&path).get();
         std::fs::remove_file(&path).unwrap();
         let texts: Vec<String> = servers.iter().map(IpAddr::to_string).collect();

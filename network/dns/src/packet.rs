@@ -157,7 +157,8 @@ impl Question {
             data.extend_from_slice(label);
         }
         data.push(0);
-        let records = if self.wants(PTR) && data.len() <= NAME { vec![(PTR, data)] } else { vec![] };
+        let records =
+            if self.wants(PTR) && data.len() <= NAME { vec![(PTR, data)] } else { vec![] };
         self.with_records(packet, &records, udp)
     }
 
@@ -342,7 +343,9 @@ mod tests {
         assert_eq!(reverse("2.0.18.172.in-addr.arpa"), Some("172.18.0.2".parse().unwrap()));
         let long = format!("{}.d.f.ip6.arpa", "0.".repeat(30).trim_end_matches('.'));
         assert_eq!(reverse(&long), Some("fd00::".parse().unwrap()));
-        for bad in ["1.2.3.in-addr.arpa", "1.2.3.4.5.in-addr.arpa", "x.ip6.arpa", "0.ip6.arpa", "web"] {
+        for bad in
+            ["1.2.3.in-addr.arpa", "1.2.3.4.5.in-addr.arpa", "x.ip6.arpa", "0.ip6.arpa", "web"]
+        {
             assert_eq!(reverse(bad), None, "{bad}");
         }
     }

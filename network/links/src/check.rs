@@ -286,9 +286,7 @@ fn host_address(host: IpAddr, container: IpAddr) -> Result<(), CheckError> {
 }
 
 /// Ports that are published, apart from those that are only open at a container's own address.
-pub fn published(
-    all: &[message::Published],
-) -> Result<(Vec<Published>, Vec<Opened>), CheckError> {
+pub fn published(all: &[message::Published]) -> Result<(Vec<Published>, Vec<Opened>), CheckError> {
     few("published ports", "the engine", all.len(), ALL_PORTS)?;
     let (mut published, mut opened) = (Vec::new(), Vec::new());
     for of in all {
@@ -404,7 +402,9 @@ mod tests {
     #[test]
     fn each_part_of_an_endpoint_is_checked() {
         let elsewhere = message::Attachment::Bridge("a/b".into());
-        assert!(refusal(|e| e.attachment = elsewhere).starts_with("invalid interface name \"a/b\""));
+        assert!(
+            refusal(|e| e.attachment = elsewhere).starts_with("invalid interface name \"a/b\"")
+        );
         assert!(refusal(|e| e.interface = "lo".into()).ends_with("it is the loopback's"));
         assert!(refusal(|e| e.interface = "x".repeat(16)).contains("1 to 15"));
         assert!(refusal(|e| e.mac = [1; 6]).contains("invalid MAC address of eth0"));

@@ -96,7 +96,8 @@ impl Worker {
                 let bridges = check::bridges(bridges)?;
                 let (ports, opened) = check::published(ports)?;
                 let living = check::addresses(addresses)?;
-                let by_right = ByRight { bridges: &bridges, ports: &ports, opened: &opened, living };
+                let by_right =
+                    ByRight { bridges: &bridges, ports: &ports, opened: &opened, living };
                 self.driver.reconcile(&by_right, *complete).map_err(failure)?;
                 done()
             }
@@ -205,7 +206,9 @@ impl Handler<Request> for Worker {
     fn readable(&mut self, _position: usize) {
         match self.driver.rules_changed() {
             Ok(true) => {}
-            Ok(false) => eprintln!("network: firewall rules were removed by somebody and made again"),
+            Ok(false) => {
+                eprintln!("network: firewall rules were removed by somebody and made again")
+            }
             Err(error) => {
                 let failure = failure(error);
                 eprintln!("network: check firewall rules: {failure}");
@@ -215,11 +218,7 @@ impl Handler<Request> for Worker {
 }
 
 /// Answers requests until the supervisor says stop or is gone. `control` is the worker's control socket.
-pub fn serve(
-    control: OwnedFd,
-    prepared: usize,
-    permitted: Permitted,
-) -> Result<(), StartError> {
+pub fn serve(control: OwnedFd, prepared: usize, permitted: Permitted) -> Result<(), StartError> {
     let mut worker = Worker::start(prepared, permitted)?;
     Ok(Server::new(control).run(&mut worker)?)
 }

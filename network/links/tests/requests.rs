@@ -198,7 +198,8 @@ fn the_next_worker_knows_the_bridges_and_reconciles_them() {
         ports: vec![],
         addresses: vec![],
         complete: true,
-    }).unwrap();
+    })
+    .unwrap();
     let links = host.links();
     assert_eq!(links.len(), 3, "lo, docker0 and its veth: {links:?}");
     assert!(!links.contains(&"br-stray".to_owned()));

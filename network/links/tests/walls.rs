@@ -6,9 +6,7 @@
 #![expect(clippy::unwrap_used, reason = "a test whose preparation fails has failed")]
 
 use messages::control::{Control, Role};
-use messages::network::{
-    Attachment, Bridge, Endpoint, Prefix, Protocol, Reply, Request, Wanted,
-};
+use messages::network::{Attachment, Bridge, Endpoint, Prefix, Protocol, Reply, Request, Wanted};
 use netlink::{Batch, Namespace, RouteSocket};
 use sandbox::{Confinement, Directories};
 use std::net::IpAddr;
@@ -155,7 +153,10 @@ fn every_request_works_behind_the_walls() {
     ask(engine, Request::Release { ports, addresses: vec![ip("172.17.0.2")] });
     ask(engine, Request::HostRoutes);
     assert_eq!(capabilities(&worker.process), CAPABILITIES);
-    ask(engine, Request::Reconcile { bridges: vec![], ports: vec![], addresses: vec![], complete: true });
+    ask(
+        engine,
+        Request::Reconcile { bridges: vec![], ports: vec![], addresses: vec![], complete: true },
+    );
     ask(engine, Request::RemoveBridge { link: "docker0".into() });
     stop(worker);
 }
@@ -177,12 +178,15 @@ fn a_killed_worker_leaves_what_containers_use_and_nothing_else() {
     wait_for_links(3);
     let worker = start(&host);
     ask(&worker.engine, Request::EnsureBridge(bridge("docker0")));
-    ask(&worker.engine, Request::Reconcile {
-        bridges: vec!["docker0".into()],
-        ports: vec![],
-        addresses: vec![],
-        complete: true,
-    });
+    ask(
+        &worker.engine,
+        Request::Reconcile {
+            bridges: vec!["docker0".into()],
+            ports: vec![],
+            addresses: vec![],
+            complete: true,
+        },
+    );
     let eth0 = container.route_socket().unwrap().link("eth0").unwrap();
     assert!(eth0.up && eth0.operational, "the container's link outlives the worker");
     drop(container);

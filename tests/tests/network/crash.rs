@@ -48,9 +48,12 @@ fn killing_any_process_leaves_no_link_rule_port_or_connection() {
         }
         eventually("it answers again", || engine.docker(&["ps"]).code == 0);
         eventually("the port leads to the container", || {
-            sh(engine.space(), "busybox nc -w 3 127.0.0.1 8080 </dev/null 2>/dev/null || true") == "web\n"
+            sh(engine.space(), "busybox nc -w 3 127.0.0.1 8080 </dev/null 2>/dev/null || true")
+                == "web\n"
         });
-        eventually("names are known", || engine.docker(&["exec", "db", "nslookup", "-type=a", "web"]).code == 0);
+        eventually("names are known", || {
+            engine.docker(&["exec", "db", "nslookup", "-type=a", "web"]).code == 0
+        });
         tear_down(&engine);
         eventually(victim, || left(&engine, &before).is_empty() && flows(&engine).is_empty());
     }

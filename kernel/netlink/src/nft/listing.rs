@@ -2,8 +2,7 @@
 
 use super::{
     Family, GETCHAIN, GETGENERATION, GETRULE, GETSETELEM, GETTABLE, NEWCHAIN, NEWRULE, NEWSETELEM,
-    NEWTABLE,
-    Policy, kind, nfgenmsg,
+    NEWTABLE, Policy, kind, nfgenmsg,
 };
 use crate::wire::{self, Attributes, Message};
 use crate::{Batch, NetfilterSocket, NetlinkError};

@@ -1,10 +1,10 @@
 //! Who reaches whom.
 
-use crate::world::{
-    endpoint, ip, listen, make as make_sandbox, network, on_a_host, output, outside, publish, sandbox,
-    talk, talk_from, unpublish,
-};
 use crate::world::name as bridge_name;
+use crate::world::{
+    endpoint, ip, listen, make as make_sandbox, network, on_a_host, output, outside, publish,
+    sandbox, talk, talk_from, unpublish,
+};
 use bridge::BridgeError;
 use bridge::firewall::Published;
 use netlink::Namespace;
@@ -287,7 +287,8 @@ fn rules_that_somebody_removed_are_noticed_and_made_again() {
         let a = sandbox(&driver, "br0", "172.30.0.2");
         let server = listen(&a, 80);
         publish(&driver, published("0.0.0.0", 8080, "172.30.0.2", 80)).unwrap();
-        for command in ["flush ruleset", "flush table inet coffer", "delete table inet coffer-user"] {
+        for command in ["flush ruleset", "flush table inet coffer", "delete table inet coffer-user"]
+        {
             output(&["nft", command]);
             assert!(!driver.rules_changed().unwrap(), "{command}");
             assert!(driver.rules_changed().unwrap(), "{command}");

@@ -2,7 +2,8 @@
 
 use bridge::pool::NamespacePool;
 use bridge::{
-    Attachment, Driver, Endpoint, Network, Opened, Permitted, Prefix, Published, SandboxSpec, Wanted,
+    Attachment, Driver, Endpoint, Network, Opened, Permitted, Prefix, Published, SandboxSpec,
+    Wanted,
 };
 use netlink::address::Address;
 use netlink::link::VethSpec;
@@ -49,7 +50,8 @@ pub(crate) fn driver() -> Driver {
 
 /// A driver whose pool is full.
 pub(crate) fn driver_with(prepared: usize) -> Driver {
-    let driver = Driver::open(NamespacePool::start(prepared).unwrap(), Permitted::default()).unwrap();
+    let driver =
+        Driver::open(NamespacePool::start(prepared).unwrap(), Permitted::default()).unwrap();
     assert!(driver.pool().wait_full(Duration::from_secs(10)));
     driver
 }
