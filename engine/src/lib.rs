@@ -53,6 +53,8 @@ pub use container::wait::WaitHandle;
 pub use filter::Filters;
 pub use logs::LogStream;
 pub use open::{Engine, OpenError};
+/// For who serves streams: whether a client has read what was sent to it.
+pub use transport::unread;
 pub use workers::Workers;
 
 #[cfg(test)]

@@ -1,6 +1,8 @@
 //! The main job, as a user does it: images in, containers out.
 
 use e2e::{Engine, eventually, image};
+use std::io::{Read, Write};
+use std::os::unix::net::UnixStream;
 
 #[test]
 fn a_container_prints_and_its_exit_code_is_the_clients() {
@@ -221,4 +223,50 @@ fn debians_root_file_system_runs_its_programs() {
         .docker(&["run", "--rm", "debian:bookworm", "sh", "-c", "id; su nobody -s /bin/sh -c id"])
         .ok();
     assert!(out.contains("uid=65534(nobody)"), "{out}");
+}
+
+/// One request on a connection of its own; what has come back is read by the caller.
+fn ask(engine: &Engine, head: &str, body: &str) -> UnixStream {
+    let mut stream = UnixStream::connect(engine.path("docker.sock")).unwrap();
+    stream.set_read_timeout(Some(std::time::Duration::from_secs(60))).unwrap();
+    let length = body.len();
+    let request = format!(
+        "{head} HTTP/1.1\r\nHost: d\r\nContent-Type: application/json\r\nContent-Length: {length}\r\n"
+    );
+    stream.write_all(request.as_bytes()).unwrap();
+    stream
+}
+
+/// docker-py reads the head of the answer by a reader with a buffer, and takes the socket away from it: what came right
+/// behind the head would be lost. So the head goes out first, and then the process starts.
+#[test]
+fn a_client_knows_that_there_will_be_a_stream_before_the_process_of_an_exec_starts() {
+    let engine = Engine::with_busybox();
+    engine.docker(&["run", "-d", "--name", "one", "busybox", "sleep", "300"]).text();
+    let body = r#"{"AttachStdout":true,"Cmd":["echo","out"]}"#;
+    let mut made = ask(&engine, "POST /v1.41/containers/one/exec", body);
+    made.write_all(format!("Connection: close\r\n\r\n{body}").as_bytes()).unwrap();
+    let mut answer = String::new();
+    made.read_to_string(&mut answer).unwrap();
+    let id = answer.split('"').nth(3).unwrap();
+    // Nothing can be started while the one that starts stands still.
+    let task = engine.worker("task");
+    e2e::send("STOP", task);
+    let mut stream = ask(&engine, &format!("POST /v1.41/exec/{id}/start"), "{}");
+    stream.write_all(b"Connection: Upgrade\r\nUpgrade: tcp\r\n\r\n{}").unwrap();
+    let mut head = Vec::new();
+    while !head.ends_with(b"\r\n\r\n") {
+        let mut byte = [0];
+        let read = stream.read(&mut byte);
+        if !matches!(read, Ok(1)) {
+            e2e::send("CONT", task);
+        }
+        assert_eq!(read.unwrap(), 1, "{}", String::from_utf8_lossy(&head));
+        head.push(byte[0]);
+    }
+    e2e::send("CONT", task);
+    assert!(head.starts_with(b"HTTP/1.1 101 "), "{}", String::from_utf8_lossy(&head));
+    let mut output = Vec::new();
+    stream.read_to_end(&mut output).unwrap();
+    assert_eq!(output, b"\x01\0\0\0\0\0\0\x04out\n");
 }

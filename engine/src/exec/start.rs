@@ -29,21 +29,21 @@ impl Engine {
     /// Starts an exec. With `detach` nothing is given back and a failure is an error; otherwise the stream of its
     /// process, in which a failure to start it is text.
     pub async fn exec_start(&self, id: &str, body: StartBody) -> Result<Option<Attached>, Failure> {
+        let detach = body.detach;
+        let announced = self.exec_announced(id, body)?;
+        if !detach {
+            return announced.start().await.map(Some);
+        }
+        let Announced { engine, exec, config, size } = announced;
+        begin(&engine.0, &exec, &config, None, size).await?;
+        Ok(None)
+    }
+
+    /// Takes an exec that nobody has started yet, for who tells the client first that there will be a stream.
+    pub fn exec_announced(&self, id: &str, body: StartBody) -> Result<Announced, Failure> {
         let (exec, config) = self.announce(id)?;
         let size = body.console_size.or(exec.body.console_size);
-        if body.detach {
-            begin(&self.0, &exec, &config, None, size).await?;
-            return Ok(None);
-        }
-        let tty = exec.body.tty;
-        let (stream, far) = stream_pair()?;
-        match begin(&self.0, &exec, &config, Some(far), size).await {
-            Ok(()) => {
-                let parted = Some(exec.parted.subscribe());
-                Ok(Some(Attached { stream, tty, parted }))
-            }
-            Err(failure) => Ok(Some(Attached::new(told(&failure, tty)?, tty))),
-        }
+        Ok(Announced { engine: self.clone(), exec, config, size })
     }
 
     /// Starts an exec without a terminal; its stream. A failure to start it is an error.
@@ -81,6 +81,36 @@ impl Engine {
         let action = format!("exec_start: {}", exec.words());
         tell(&self.0, &config, &action, &[("execID", exec.id.to_string())]);
         Ok((exec, config))
+    }
+}
+
+/// An exec that is about to be started, by nobody else.
+#[derive(Debug)]
+pub struct Announced {
+    engine: Engine,
+    exec: Arc<Exec>,
+    config: Arc<ContainerConfig>,
+    size: Option<[u32; 2]>,
+}
+
+impl Announced {
+    /// Whether its stream is a terminal's.
+    pub fn tty(&self) -> bool {
+        self.exec.body.tty
+    }
+
+    /// Starts it; the stream of its process, in which a failure to start it is text.
+    pub async fn start(self) -> Result<Attached, Failure> {
+        let Self { engine, exec, config, size } = self;
+        let tty = exec.body.tty;
+        let (stream, far) = stream_pair()?;
+        match begin(&engine.0, &exec, &config, Some(far), size).await {
+            Ok(()) => {
+                let parted = Some(exec.parted.subscribe());
+                Ok(Attached { stream, tty, parted })
+            }
+            Err(failure) => Ok(Attached::new(told(&failure, tty)?, tty)),
+        }
     }
 }
 

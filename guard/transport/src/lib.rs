@@ -37,3 +37,5 @@ pub use connection::{
 };
 pub use descriptors::Descriptors;
 pub use server::{Handler, Incoming, Responder, Server, StandIn};
+/// For servers of streams: whether a client has read what was sent to it.
+pub use sys::socket::unread;

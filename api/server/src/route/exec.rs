@@ -27,19 +27,40 @@ pub(crate) async fn create(mut request: Request) -> Result<Reply, Failure> {
 
 /// `POST /exec/{id}/start`
 pub(crate) async fn start(mut request: Request) -> Result<Reply, Failure> {
+    if request.wants_upgrade() {
+        return upgraded(&mut request).await;
+    }
     match open(&mut request).await? {
         None => Ok(reply::empty(StatusCode::OK)),
-        Some(attached) if request.wants_upgrade() => Ok(hijack::upgraded(&mut request, attached)),
         Some(attached) => Ok(attach::output_only(&request, attached)),
     }
 }
 
-/// Starts the exec; its stream unless it is to run detached.
-pub(crate) async fn open(request: &mut Request) -> Result<Option<Attached>, Failure> {
+/// The answer goes out before the process starts, as dockerd does it: clients that read both at once may lose what
+/// comes right behind the head (docker-py takes the socket away from a reader that has it in its buffer).
+async fn upgraded(request: &mut Request) -> Result<Reply, Failure> {
+    let body = start_body(request).await?;
+    let engine = request.server.engine();
+    if body.detach {
+        engine.exec_start(&request.name, body).await?;
+        return Ok(reply::empty(StatusCode::OK));
+    }
+    let announced = engine.exec_announced(&request.name, body)?;
+    let tty = announced.tty();
+    Ok(hijack::upgraded_before(request, tty, announced.start()))
+}
+
+async fn start_body(request: &mut Request) -> Result<StartBody, Failure> {
     let mut body: StartBody = request.json().await?;
     if request.version.before(42) || !body.tty {
         body.console_size = None;
     }
+    Ok(body)
+}
+
+/// Starts the exec; its stream unless it is to run detached.
+pub(crate) async fn open(request: &mut Request) -> Result<Option<Attached>, Failure> {
+    let body = start_body(request).await?;
     let (detach, tty) = (body.detach, body.tty);
     match request.server.engine().exec_start(&request.name, body).await {
         // What is known before the hijack has a status of its own; the rest is text in the stream.

@@ -15,6 +15,7 @@ use hyper::header::{CONNECTION, CONTENT_TYPE, HeaderValue, UPGRADE};
 use hyper::upgrade::OnUpgrade;
 use hyper_util::rt::TokioIo;
 use rustix::event::{PollFd, PollFlags, Timespec};
+use spec::Failure;
 use std::io;
 use std::os::fd::{AsFd, OwnedFd};
 use std::time::Duration;
@@ -31,6 +32,8 @@ pub(crate) const MULTIPLEXED: &str = "application/vnd.docker.multiplexed-stream"
 const DRAIN: Duration = Duration::from_secs(5);
 /// How often it is checked whether a client that ended its side is gone altogether.
 const GONE_CHECK: Duration = Duration::from_secs(10);
+/// How long the head of an answer may stay unread before the output follows it.
+const HEAD: Duration = Duration::from_secs(1);
 /// Bytes copied at once.
 const BUFFER: usize = 32 << 10;
 
@@ -51,6 +54,51 @@ pub(crate) fn upgraded(request: &mut Request, attached: Attached) -> Reply {
 pub(crate) fn switch(upgrade: OnUpgrade, attached: Attached, version: crate::Version) -> Reply {
     let kind = media_type(attached.tty, version);
     tokio::spawn(copy_upgraded(upgrade, attached));
+    switching(kind)
+}
+
+/// `101 UPGRADED`, and when the client has got it, what makes the stream: it goes on even if the client is gone.
+pub(crate) fn upgraded_before(
+    request: &mut Request,
+    tty: bool,
+    stream: impl Future<Output = Result<Attached, Failure>> + Send + 'static,
+) -> Reply {
+    let Some(upgrade) = request.upgrade.take() else {
+        return reply::error(StatusCode::BAD_REQUEST, "upgrade connection: not asked for");
+    };
+    let kind = media_type(tty, request.version);
+    tokio::spawn(async move {
+        let taken = take_over(upgrade).await;
+        let head = async {
+            if let Ok((socket, _)) = &taken {
+                is_read(socket).await;
+            }
+        };
+        // Nothing waits for a client that is slow but its own output.
+        let (stream, ()) = tokio::join!(stream, head);
+        match (taken, stream) {
+            (Ok((socket, already)), Ok(attached)) => join(socket, already, attached).await,
+            (Err(error), _) => tracing::debug!(%error, "take over connection"),
+            (_, Err(failure)) => tracing::warn!(%failure, "make stream of exec"),
+        }
+    });
+    switching(kind)
+}
+
+/// Resolves when the client has read what was sent: docker-py reads the head of an answer by a reader with a buffer, and
+/// takes the socket away from it, so that output in the same read would be lost. Whoever reads nothing waits for nothing
+/// that it could lose.
+async fn is_read(socket: &Socket) {
+    let end = tokio::time::Instant::now() + HEAD;
+    while engine::unread(socket.as_fd()).is_ok_and(|held| held > 0) {
+        if tokio::time::Instant::now() > end {
+            return;
+        }
+        tokio::time::sleep(Duration::from_millis(1)).await;
+    }
+}
+
+fn switching(kind: &'static str) -> Reply {
     let mut reply = reply::empty(StatusCode::SWITCHING_PROTOCOLS);
     reply.extensions_mut().insert(ReasonPhrase::from_static(b"UPGRADED"));
     let headers = reply.headers_mut();
