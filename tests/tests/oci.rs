@@ -23,3 +23,5 @@ mod podman;
 mod rig;
 #[path = "oci/rootless.rs"]
 mod rootless;
+#[path = "oci/terminal.rs"]
+mod terminal;
