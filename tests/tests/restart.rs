@@ -67,7 +67,7 @@ fn restart_policies_hold_over_a_restart_of_the_daemon() {
         engine.docker(&flags).text();
     };
     run("always", "always", "sleep 1; exit 1");
-    run("stopped", "unless-stopped", "sleep 300");
+    run("stopped", "unless-stopped", "sleep 3000");
     run("failing", "on-failure:2", "exit 3");
     engine.docker(&["stop", "-t", "0", "stopped"]).text();
     eventually("the failing one gives up", || state(&engine, "failing") == "exited 3");
@@ -84,7 +84,7 @@ fn restart_policies_hold_over_a_restart_of_the_daemon() {
 #[test]
 fn a_worker_that_dies_is_replaced_and_no_container_notices() {
     let engine = Engine::with_busybox();
-    engine.docker(&["run", "-d", "--name", "steady", "busybox", "sleep", "300"]).text();
+    engine.docker(&["run", "-d", "--name", "steady", "busybox", "sleep", "3000"]).text();
     let pid = engine.docker(&["inspect", "steady", "--format", "{{.State.Pid}}"]).text();
     for role in ["storage", "network", "task", "api"] {
         let (victim, _) = engine.workers().into_iter().find(|(_, have)| have == role).unwrap();
@@ -174,7 +174,7 @@ fn programs_that_are_replaced_on_disk_take_over_at_the_next_start() {
     install();
     let mut engine = Engine::start_from(programs.path());
     engine.import_busybox();
-    engine.docker(&["run", "-d", "--name", "steady", "busybox", "sleep", "300"]).text();
+    engine.docker(&["run", "-d", "--name", "steady", "busybox", "sleep", "3000"]).text();
     let pid = engine.docker(&["inspect", "steady", "--format", "{{.State.Pid}}"]).text();
     install();
     // The old engine goes on with its old programs, also for a worker that it has to start again.
@@ -201,7 +201,7 @@ fn a_daemon_that_starts_with_fifty_containers_shows_all_as_they_are() {
                 for number in 0..10 {
                     let name = format!("many-{part}-{number}");
                     engine
-                        .docker(&["run", "-d", "--name", &name, "busybox", "sleep", "300"])
+                        .docker(&["run", "-d", "--name", &name, "busybox", "sleep", "3000"])
                         .text();
                 }
             });
@@ -240,7 +240,7 @@ fn jobs(engine: &Engine) -> Vec<u32> {
 #[test]
 fn a_copy_whose_process_is_killed_fails_with_a_sentence_and_the_next_one_works() {
     let engine = Engine::with_busybox();
-    engine.docker(&["run", "-d", "--name", "box", "busybox", "sleep", "300"]).text();
+    engine.docker(&["run", "-d", "--name", "box", "busybox", "sleep", "3000"]).text();
     for victim in ["job", "enclosed", "storage", "api"] {
         let mut client = background(&engine, &["cp", "-", "box:/tmp"]);
         // The archive has begun and does not go on.
@@ -326,7 +326,7 @@ fn a_load_that_is_cut_off_leaves_nothing_and_can_be_repeated() {
 #[test]
 fn clients_of_running_processes_are_told_when_the_api_worker_dies_and_others_go_on() {
     let engine = Engine::with_busybox();
-    let script = "read x; echo got $x; sleep 300";
+    let script = "read x; echo got $x; sleep 3000";
     engine.docker(&["run", "-di", "--name", "box", "busybox", "sh", "-c", script]).text();
     let mut attached = background(&engine, &["attach", "box"]);
     let mut exec = background(&engine, &["exec", "-i", "box", "sh", "-c", script]);
@@ -339,6 +339,7 @@ fn clients_of_running_processes_are_told_when_the_api_worker_dies_and_others_go_
         let family = engine.family();
         family.iter().filter(|member| member.kind == Kind::Payload && !member.zombie).count()
     };
+    eventually("its process runs too", || payload() == 2);
     let running = payload();
     // Neither the death of the task worker nor of the storage and network workers touches them.
     for role in ["task", "storage", "network"] {
@@ -370,7 +371,7 @@ fn clients_of_running_processes_are_told_when_the_api_worker_dies_and_others_go_
 #[test]
 fn the_shim_of_an_exec_ends_with_it_although_the_engine_was_restarted() {
     let mut engine = Engine::with_busybox();
-    engine.docker(&["run", "-d", "--name", "box", "busybox", "sleep", "300"]).text();
+    engine.docker(&["run", "-d", "--name", "box", "busybox", "sleep", "3000"]).text();
     let script = "while [ ! -e /go ]; do usleep 10000; done";
     engine.docker(&["exec", "-d", "box", "sh", "-c", script]).text();
     let shims = |engine: &Engine| {
@@ -392,8 +393,8 @@ fn the_shim_of_an_exec_ends_with_it_although_the_engine_was_restarted() {
 fn a_shim_that_is_killed_takes_its_container_along_which_is_shown_and_can_be_removed() {
     let mut engine = Engine::with_busybox();
     for daemon in ["runs", "does not run"] {
-        engine.docker(&["run", "-d", "--name", "box", "busybox", "sleep", "300"]).text();
-        engine.docker(&["exec", "-d", "box", "sleep", "300"]).text();
+        engine.docker(&["run", "-d", "--name", "box", "busybox", "sleep", "3000"]).text();
+        engine.docker(&["exec", "-d", "box", "sleep", "3000"]).text();
         let family = engine.family();
         let shims: Vec<_> = family.iter().filter(|m| m.kind == Kind::Shim).collect();
         assert_eq!(shims.len(), 2);
@@ -421,7 +422,7 @@ fn a_shim_that_is_killed_takes_its_container_along_which_is_shown_and_can_be_rem
 fn a_container_that_is_frozen_for_a_commit_goes_on_and_one_that_was_paused_stays_so() {
     let mut engine = Engine::with_busybox();
     for name in ["copied", "paused"] {
-        let script = "head -c 30000000 /dev/urandom > /big; sleep 300";
+        let script = "head -c 30000000 /dev/urandom > /big; sleep 3000";
         engine.docker(&["run", "-d", "--name", name, "busybox", "sh", "-c", script]).text();
     }
     engine.docker(&["pause", "paused"]).text();
@@ -448,7 +449,7 @@ fn starts_during_which_the_task_worker_or_its_children_die_fail_or_run_and_none_
                     let (engine, name) = (&engine, name(number));
                     scope.spawn(move || {
                         engine
-                            .docker(&["create", "--name", &name, "busybox", "sleep", "300"])
+                            .docker(&["create", "--name", &name, "busybox", "sleep", "3000"])
                             .text();
                         engine.docker(&["start", &name]).code
                     })
