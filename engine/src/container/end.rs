@@ -22,6 +22,8 @@ impl Actor {
         if !self.view.state.has_process() {
             return self.acknowledge().await;
         }
+        // Whoever hears of the end may start another container with the same ports.
+        self.take_ports().await;
         let took = ran(self.view.outcome.started_at, exit.at);
         let by_hand = self.by_hand || self.view.outcome.stopped_by_hand;
         let policy = self.policy();

@@ -147,7 +147,7 @@ impl Actor {
     }
 
     /// Takes its published ports back, and answers which they were.
-    async fn take_ports(&mut self) -> Vec<Published> {
+    pub(super) async fn take_ports(&mut self) -> Vec<Published> {
         // Of a start that failed only the note is there.
         let ports = self.shared.networks.take_published(self.id());
         self.view.outcome.ports.clear();
