@@ -166,3 +166,28 @@ fn ingest_on_a_full_disk() {
     assert!(store.write(b"hello").is_ok(), "the space is free again");
     println!("refused and clean");
 }
+
+#[test]
+fn a_blob_is_resumed_after_the_store_was_opened_again_and_a_wrong_one_is_not_kept() {
+    let root = tempfile::tempdir().unwrap();
+    let digest = Store::open(root.path()).unwrap().write(b"hello world").unwrap().digest;
+    let store = Store::open(root.path()).unwrap();
+    assert!(store.remove(&digest).unwrap());
+    let mut ingest = store.resume(&digest, 11, &mut |_| ()).unwrap();
+    ingest.write_bytes(b"hello").unwrap();
+    drop(ingest);
+    let store = Store::open(root.path()).unwrap();
+    assert_eq!(store.partials().unwrap()[0].size, 5);
+    let mut ingest = store.resume(&digest, 11, &mut |_| ()).unwrap();
+    assert_eq!(ingest.written(), 5);
+    assert!(ingest.write_bytes(b" world and more").is_err());
+    ingest.write_bytes(b" world").unwrap();
+    assert_eq!(ingest.commit().unwrap().digest, digest);
+    assert!(store.partials().unwrap().is_empty());
+    store.remove(&digest).unwrap();
+    let mut ingest = store.resume(&digest, 11, &mut |_| ()).unwrap();
+    ingest.write_bytes(b"other bytes").unwrap();
+    assert!(matches!(ingest.commit().unwrap_err(), Error::Digest { .. }));
+    assert!(store.partials().unwrap().is_empty());
+    assert!(!store.remove_partial(&digest).unwrap());
+}
