@@ -33,7 +33,7 @@ impl Cap {
             _ => name,
         };
         let is_it = |known: &&str| known[4..].eq_ignore_ascii_case(bare);
-        let index = CAPABILITIES.iter().position(|known| is_it(&known))?;
+        let index = CAPABILITIES.iter().position(is_it)?;
         u8::try_from(index).ok().map(Self)
     }
 

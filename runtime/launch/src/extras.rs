@@ -31,7 +31,9 @@ pub struct Extras {
 }
 
 /// Makes the JSON text of a container's state from the number of its process and its status.
-pub struct StateText(Box<dyn Fn(i32, &str) -> String + Send>);
+pub struct StateText(Box<MakeText>);
+
+type MakeText = dyn Fn(i32, &str) -> String + Send;
 
 impl StateText {
     /// `make` is called with the process as who reads the text sees it (1 for hooks inside a pid namespace of its own),

@@ -1,6 +1,6 @@
 //! Containers that one process creates and another one starts.
 
-#![expect(clippy::unwrap_used, clippy::panic, reason = "a test")]
+#![expect(clippy::unwrap_used, reason = "a test")]
 
 mod common;
 

@@ -1,7 +1,5 @@
 //! Hooks: when, where and with what they are called.
 
-#![expect(clippy::unwrap_used, reason = "a test")]
-
 mod common;
 
 use common::{Bundle, piped, state};
