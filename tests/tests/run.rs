@@ -1,4 +1,5 @@
 //! The main job, as a user does it: images in, containers out.
+#![expect(clippy::unwrap_used, reason = "tests")]
 
 use e2e::{Engine, eventually, image};
 use std::io::{Read, Write};

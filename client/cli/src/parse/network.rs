@@ -93,7 +93,7 @@ pub(crate) fn is_mac(text: &str) -> bool {
         let fits = |part: &&str| {
             part.len() == *digits && part.bytes().all(|digit| digit.is_ascii_hexdigit())
         };
-        matches!(parts.len() * digits / 2, 6 | 8 | 20) && parts.iter().all(|part| fits(&part))
+        matches!(parts.len() * digits / 2, 6 | 8 | 20) && parts.iter().all(fits)
     })
 }
 
