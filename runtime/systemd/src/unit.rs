@@ -160,6 +160,10 @@ mod tests {
             ),
             (".slice:p:x", "invalid linux.cgroupsPath: \".slice\" is not the name of a slice"),
             (
+                "a.slice:p:-b.slice",
+                "invalid linux.cgroupsPath: \"-b.slice\" is not the name of a slice",
+            ),
+            (
                 "a.slice:p:../x",
                 "invalid linux.cgroupsPath: \"p-../x.scope\" is not the name of a unit",
             ),
