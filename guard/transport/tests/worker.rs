@@ -217,7 +217,15 @@ async fn a_worker_that_does_not_answer_is_reported_after_the_deadline() {
     let client = Client::new(Role::Network);
     worker.connect(&client);
     let failure = client
-        .call(Request::Reconcile { bridges: vec![], addresses: vec![], ports: vec![] }, vec![])
+        .call(
+            Request::Reconcile {
+                bridges: vec![],
+                addresses: vec![],
+                ports: vec![],
+                complete: true,
+            },
+            vec![],
+        )
         .await
         .unwrap_err();
     assert_eq!(failure.class, Class::DeadlineExceeded);
