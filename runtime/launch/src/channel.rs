@@ -1,7 +1,7 @@
 //! The parent's side of the channel to the child.
 
 use plan::Record;
-use rustix::event::{PollFd, PollFlags, poll};
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::io::Errno;
 use rustix::net::{
     AddressFamily, RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, ReturnFlags, SendFlags,
@@ -85,12 +85,26 @@ impl Channel {
                 Err(Errno::INTR) => continue,
                 other => other?,
             };
-            // What it wrote before it ended is read first.
             if fds[0].revents().contains(PollFlags::IN) {
                 return self.receive();
             }
             if !fds[1].revents().is_empty() {
-                return Ok(Message::End);
+                // It may have written between the two looks; now it cannot any more.
+                return match self.has_message()? {
+                    true => self.receive(),
+                    false => Ok(Message::End),
+                };
+            }
+        }
+    }
+
+    fn has_message(&self) -> Result<bool, Errno> {
+        let mut fds = [PollFd::new(&self.0, PollFlags::IN)];
+        loop {
+            match poll(&mut fds, Some(&Timespec { tv_sec: 0, tv_nsec: 0 })) {
+                Err(Errno::INTR) => {}
+                Ok(_) => return Ok(fds[0].revents().contains(PollFlags::IN)),
+                Err(errno) => return Err(errno),
             }
         }
     }

@@ -166,6 +166,8 @@ fn nothing_that_a_runtime_command_asks_for_allocates_in_the_child() {
         let mut bundle = with_everything();
         if user {
             bundle.with_user_namespace();
+            // A starter that is nice has no right there to be less so.
+            bundle.process().scheduler = None;
             // What the host may mount by mount(2), a user namespace may not.
             bundle.spec.mounts.pop();
             bundle.sources.pop();

@@ -89,8 +89,10 @@ pub(crate) fn call(
     output: BorrowedFd<'_>,
 ) -> Result<(), Failed> {
     let failed = |error: ::sys::Error| Failed::Errno(error.errno());
-    // A program that was started closes its end without a word; otherwise it holds the reason.
-    let (reason, says) = pipe_with(PipeFlags::CLOEXEC).map_err(Failed::Errno)?;
+    // A program that was started leaves it empty; otherwise it holds the reason. It is read when the process has ended,
+    // and does not wait for whoever else has got the other end meanwhile.
+    let flags = PipeFlags::CLOEXEC | PipeFlags::NONBLOCK;
+    let (reason, says) = pipe_with(flags).map_err(Failed::Errno)?;
     ::rustix::fs::ftruncate(output, 0).map_err(Failed::Errno)?;
     for file in [state, output] {
         let start = ::rustix::fs::SeekFrom::Start(0);
