@@ -67,7 +67,13 @@ fn in_our_order(line: &[u8]) -> Option<Record<'_>> {
     }
     let rest = rest.strip_prefix(b"\"time\":\"")?;
     let time = rest.strip_suffix(b"\"}")?;
-    Some(Record { text, ended, stderr, attributes, time: Cow::Borrowed(std::str::from_utf8(time).ok()?) })
+    Some(Record {
+        text,
+        ended,
+        stderr,
+        attributes,
+        time: Cow::Borrowed(std::str::from_utf8(time).ok()?),
+    })
 }
 
 /// Where the text ends, and its first escape.

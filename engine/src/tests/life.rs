@@ -238,8 +238,7 @@ async fn lists_are_filtered_as_dockers_are() {
             .list(ListOptions { all: true, filters, ..ListOptions::default() })
             .await
             .unwrap();
-        let mut names: Vec<_> =
-            rows.iter().map(|row| row.summary().names[0].clone()).collect();
+        let mut names: Vec<_> = rows.iter().map(|row| row.summary().names[0].clone()).collect();
         names.sort_unstable();
         assert_eq!(names, expected, "{key}={value}");
     }
