@@ -115,9 +115,9 @@ async fn docker_prints_our_sentences_as_errors() {
         String::from_utf8_lossy(&output.stderr).into_owned()
     };
     assert_eq!(
-        failed(&["pull", "nope"]).await,
-        "Error response from daemon: pull access denied for nope, repository does not exist or may require \
-         'docker login'\n"
+        failed(&["pull", "127.0.0.1:1/nope"]).await,
+        "Error response from daemon: Get \"http://127.0.0.1:1/v2/\": dial tcp 127.0.0.1:1: connect: \
+         connection refused\n"
     );
     assert_eq!(
         failed(&["network", "inspect", "nope"]).await,
