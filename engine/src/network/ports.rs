@@ -144,9 +144,7 @@ pub(crate) fn by_port(config: &ContainerConfig, published: &[Published]) -> Map<
     for port in published {
         let key = format!("{}/{}", port.container_port, word(port.protocol));
         let Some((host, number)) = port.host else {
-            if !all.contains_key(&key) {
-                all.insert(key, List::default());
-            }
+            all.entry(key).or_default();
             continue;
         };
         let binding = PortBinding { host_ip: host.to_string(), host_port: number.to_string() };

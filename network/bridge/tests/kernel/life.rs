@@ -50,7 +50,7 @@ fn ensuring_a_bridge_twice_changes_nothing_and_another_form_is_taken_on() {
         assert_eq!(shown["mtu"], 1300);
         let addresses: Vec<_> =
             shown["addr_info"].as_array().unwrap().iter().map(|a| a["local"].clone()).collect();
-        assert_eq!(addresses, ["172.31.0.1", "fd00:31::1"]);
+        assert_eq!(addresses, ["172.31.0.1", "fd00:31::1", "fe80::1"]);
         assert!(rules_as_text().contains("ip saddr 172.31.0.0/16"));
         assert!(!rules_as_text().contains("172.30.0"));
     });
