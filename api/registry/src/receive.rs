@@ -93,7 +93,16 @@ pub(crate) async fn into_upload(
     upload: Upload,
     most: u64,
 ) -> Result<Upload, Failure> {
-    let mut writer = Writer::Idle(upload);
+    let done = copy(&mut source, upload, most).await;
+    // A client that sends on while it is refused, because the disk is full for example, must see why.
+    if done.as_ref().is_err_and(|failure| failure.status != StatusCode::REQUEST_TIMEOUT) {
+        discard(source).await;
+    }
+    done
+}
+
+async fn copy(source: &mut Source, upload: Upload, most: u64) -> Result<Upload, Failure> {
+    let mut writer = Writer::Idle(Box::new(upload));
     let mut gathered = Vec::new();
     let mut size = 0;
     let ended = loop {
@@ -123,14 +132,14 @@ pub(crate) async fn into_upload(
 }
 
 enum Writer {
-    Idle(Upload),
+    Idle(Box<Upload>),
     Busy(JoinHandle<Result<Upload, Error>>),
 }
 
 impl Writer {
     async fn finish(self) -> Result<Upload, Failure> {
         match self {
-            Self::Idle(upload) => Ok(upload),
+            Self::Idle(upload) => Ok(*upload),
             Self::Busy(task) => blocking_done(task).await,
         }
     }
@@ -175,9 +184,10 @@ pub(crate) async fn into_memory(mut source: Source, most: usize) -> Result<Vec<u
 
 /// Reads what a client goes on to send although it is refused, within bounds.
 pub(crate) async fn discard(mut source: Source) {
+    let most = source.total.saturating_add(DISCARD);
     let all = async {
         while let Ok(Some(_)) = source.next().await {
-            if source.total > DISCARD {
+            if source.total > most {
                 break;
             }
         }

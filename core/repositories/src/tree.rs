@@ -165,8 +165,8 @@ impl Tree {
                 }
                 Err(Errno::EXIST) => return Ok(Placed::Old),
                 Err(Errno::MLINK) => return Ok(Placed::TooManyLinks),
-                // The directory is gone, or the source is; the caller has seen the source before.
-                Err(Errno::NOENT) if self.directory(parent)?.is_none() => {}
+                // The directory is gone, or the source is, which then is so the next time too.
+                Err(Errno::NOENT) => {}
                 Err(error) => return Err(Error::io(doing, self.path(path))(error)),
             }
         }

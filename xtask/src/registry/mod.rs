@@ -28,6 +28,9 @@ struct Round {
     manifests_cpu: f64,
 }
 
+/// A line of the report.
+type Row = (&'static str, fn(&Round) -> f64);
+
 /// Runs the comparison that the arguments describe.
 pub(crate) fn run(arguments: &[String]) -> Result<(), String> {
     let (mut rounds, mut megabytes, mut programs) = (5, 256, Vec::new());
@@ -111,7 +114,7 @@ fn ask(port: u16) -> Result<(), String> {
 }
 
 fn report(results: &[Vec<Round>], idle: &[f64], peak: &[f64]) {
-    let rows: [(&str, fn(&Round) -> f64); 7] = [
+    let rows: [Row; 7] = [
         ("blob PUT, MB/s", |round| round.put),
         ("  processor s/GB", |round| round.put_cpu),
         ("blob GET, MB/s", |round| round.get),
