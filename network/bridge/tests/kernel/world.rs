@@ -15,8 +15,8 @@ use std::os::fd::AsFd;
 use std::process::Command;
 use std::time::Duration;
 
-/// How long a packet that should not come is waited for.
-const NEVER: Duration = Duration::from_millis(300);
+/// How long a packet that should not come is waited for: longer than a lost one takes to be sent once more.
+const NEVER: Duration = Duration::from_millis(1500);
 
 pub(crate) fn ip(text: &str) -> IpAddr {
     text.parse().unwrap()
