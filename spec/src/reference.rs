@@ -141,7 +141,7 @@ impl Reference {
         match self.path.strip_prefix(OFFICIAL) {
             Some(short) if !short.contains('/') => short.to_owned(),
             // Without its domain it would be read as a name of another one: `docker.io/quay.io/app`.
-            _ if split_domain(&self.path).0 != DEFAULT_DOMAIN => self.name(),
+            _ if split_domain(&self.path) != (DEFAULT_DOMAIN, self.path.clone()) => self.name(),
             _ => self.path.clone(),
         }
     }
@@ -323,6 +323,7 @@ mod tests {
             ("docker.io/library/a/b", "docker.io/library/a/b", "library/a/b"),
             ("me/app:1", "docker.io/me/app:1", "me/app:1"),
             ("docker.io/quay.io/app", "docker.io/quay.io/app", "docker.io/quay.io/app"),
+            ("docker.io/docker.io/a/b", "docker.io/docker.io/a/b", "docker.io/docker.io/a/b"),
             ("localhost", "docker.io/library/localhost", "localhost"),
             ("localhost/app", "localhost/app", "localhost/app"),
             ("localhost:5000/app", "localhost:5000/app", "localhost:5000/app"),

@@ -243,7 +243,8 @@ impl<'a> Reader<'a> {
                     fields.push(self.value_at(signature, depth)?);
                 }
                 *signature = &signature[1..];
-                Value::Struct(fields)
+                // The specification knows none without fields; a list of such would never end.
+                (!fields.is_empty()).then_some(Value::Struct(fields))?
             }
             "a" => self.list(signature, depth)?,
             _ => return None,
@@ -263,8 +264,11 @@ impl Reader<'_> {
             self.at = end;
         }
         while self.at < end {
-            let mut of = of;
+            let (mut of, before) = (of, self.at);
             items.push(self.value_at(&mut of, depth)?);
+            if self.at == before {
+                return None;
+            }
         }
         (self.at == end).then(|| Value::List(of.to_owned().into(), items))
     }
@@ -370,6 +374,9 @@ mod tests {
         let (mut reader, mut signature) = (Reader::new(&bytes, 0), "a{ss}u");
         assert_eq!(reader.value(&mut signature), Some(Value::List("{ss}".into(), vec![])));
         assert_eq!(reader.value(&mut signature), Some(Value::U32(9)));
+        for endless in ["a()", "aa()", "a(())"] {
+            assert_eq!(Reader::new(&[8; 64], 0).value(&mut &*endless), None, "{endless}");
+        }
         let deep = "v".repeat(50);
         assert_eq!(Reader::new(&[1; 200], 0).value(&mut deep.as_str()), None);
     }
