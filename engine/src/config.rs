@@ -141,7 +141,8 @@ impl Config {
         let machine = std::fs::read_to_string("/etc/machine-id").unwrap_or_default();
         let host = std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
         let text = crate::ids::stable(&[&machine, &host, &self.data_root.to_string_lossy(), "ula"]);
-        let digit = |index: usize| u8::from_str_radix(&text[index * 2..index * 2 + 2], 16).unwrap_or(0);
+        let digit =
+            |index: usize| u8::from_str_radix(&text[index * 2..index * 2 + 2], 16).unwrap_or(0);
         std::array::from_fn(digit)
     }
 
