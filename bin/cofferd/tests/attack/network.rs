@@ -1,7 +1,9 @@
 //! What is asked of the network worker.
 
 use crate::rig::{Place, Worker, cofferd};
-use messages::network::{Attachment, Bridge, Endpoint, Prefix, Reply, Request};
+use messages::network::{
+    Attachment, Bridge, Endpoint, Prefix, Protocol, Reply, Request, Wanted,
+};
 use spec::Class;
 use std::process::Command;
 
@@ -98,8 +100,19 @@ fn links_that_are_not_the_engines_are_neither_changed_nor_removed() {
     }
     let ensure = bridge(|bridge| bridge.link = "uplink".into());
     assert!(worker.ask(&ensure, &[]).is_err());
-    let plug = sandbox(|endpoint| endpoint.bridge = "uplink".into());
+    let foreign = bridge(|bridge| bridge.link = "br-host".into());
+    let (class, sentence) = worker.refusal(&foreign, &[]);
+    assert!(class == Class::Forbidden && sentence.contains("name it in `bridges`"), "{sentence}");
+    let plug = sandbox(|endpoint| endpoint.attachment = Attachment::Bridge("uplink".into()));
     assert!(worker.ask(&plug, &[]).is_err());
+    let port = Wanted {
+        protocol: Protocol::Tcp,
+        routes: vec![(Some([0, 0, 0, 0].into()), [192, 0, 2, 9].into())],
+        range: Some((22, 22)),
+        container_port: 22,
+    };
+    let (class, sentence) = worker.refusal(&Request::Publish { ports: vec![port] }, &[]);
+    assert!(class == Class::Forbidden && sentence.contains("in no network"), "{sentence}");
     for taken in ["192.0.2.1", "192.0.2.77"] {
         let (class, sentence) =
             worker.refusal(&bridge(|bridge| bridge.gateways = vec![prefix(taken, 24)]), &[]);

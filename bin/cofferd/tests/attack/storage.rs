@@ -40,7 +40,12 @@ fn serves(worker: &mut Storage) {
 }
 
 fn host_path(path: impl AsRef<[u8]>) -> Request {
-    Request::OpenHostPath { path: path.as_ref().to_vec(), create_directory: true, read_only: false }
+    Request::OpenHostPath {
+        path: path.as_ref().to_vec(),
+        create_directory: true,
+        read_only: false,
+        passes: messages::storage::Passes::Anything,
+    }
 }
 
 #[test]
