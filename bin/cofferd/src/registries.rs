@@ -82,8 +82,7 @@ pub(crate) fn config(settings: &Settings) -> Result<Config, SettingsError> {
     Ok(Config {
         mirrors,
         insecure: settings.insecure_registries.clone(),
-        allowed: (!settings.allow_registries.is_empty())
-            .then(|| settings.allow_registries.clone()),
+        allowed: (!settings.allow_registries.is_empty()).then(|| settings.allow_registries.clone()),
         proxies: Proxies {
             http: settings.proxies.http_proxy.clone(),
             https: settings.proxies.https_proxy.clone(),

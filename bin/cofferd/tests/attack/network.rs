@@ -1,9 +1,7 @@
 //! What is asked of the network worker.
 
 use crate::rig::{Place, Worker, cofferd};
-use messages::network::{
-    Attachment, Bridge, Endpoint, Prefix, Protocol, Reply, Request, Wanted,
-};
+use messages::network::{Attachment, Bridge, Endpoint, Prefix, Protocol, Reply, Request, Wanted};
 use spec::Class;
 use std::process::Command;
 

@@ -66,7 +66,14 @@ pub(crate) type Answer<R> = Result<(<R as messages::Request>::Reply, Vec<OwnedFd
 /// `cofferd worker ROLE`, in a network namespace of its own.
 pub(crate) fn cofferd(role: &str, place: &Place) -> Command {
     let mut command = Command::new("unshare");
-    command.args(["-n", env!("CARGO_BIN_EXE_cofferd"), "worker", role, "--ids=60600:60600", "--bridge=docker0"]);
+    command.args([
+        "-n",
+        env!("CARGO_BIN_EXE_cofferd"),
+        "worker",
+        role,
+        "--ids=60600:60600",
+        "--bridge=docker0",
+    ]);
     command.arg("--data-root").arg(place.data()).arg("--exec-root").arg(place.exec());
     command.arg("--policy").arg(place.path("policy.toml"));
     command
