@@ -348,7 +348,9 @@ fn pushes_beside_a_greedy_collector_end_whole_or_with_a_clear_refusal() {
         let collector = scope.spawn(|| {
             let store = Store::open(root).unwrap();
             while !done.load(std::sync::atomic::Ordering::Relaxed) {
-                store.collect(&at_once(), &|| true).unwrap();
+                // Uploads have their day: one that was just begun is not yet locked by its writer.
+                let greedy = Collection { uploads: Duration::from_secs(86400), ..at_once() };
+                store.collect(&greedy, &|| true).unwrap();
             }
         });
         let pushers: Vec<_> = (0..4)
@@ -366,11 +368,10 @@ fn pushes_beside_a_greedy_collector_end_whole_or_with_a_clear_refusal() {
                 })
             })
             .collect();
-        for pusher in pushers {
-            pusher.join().unwrap();
-        }
+        let pushed: Vec<_> = pushers.into_iter().map(|pusher| pusher.join()).collect();
         done.store(true, std::sync::atomic::Ordering::Relaxed);
         collector.join().unwrap();
+        assert!(pushed.into_iter().all(|one| one.is_ok()));
     });
     let mut found = Vec::new();
     Store::open(root).unwrap().check(&mut |finding| found.push(finding)).unwrap();
