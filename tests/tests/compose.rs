@@ -2,6 +2,8 @@
 //!
 //! `./dev setup` brings docker-compose into `target/clients`. Where it could not be had these tests say so and end.
 
+#![expect(clippy::unwrap_used, reason = "tests")]
+
 use e2e::{Engine, Said, eventually};
 use std::path::{Path, PathBuf};
 
