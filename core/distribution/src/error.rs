@@ -101,7 +101,7 @@ fn verb(method: &hyper::Method) -> String {
 #[derive(Debug, thiserror::Error)]
 pub enum TransportError {
     /// The name is not known.
-    #[error("dial tcp: lookup {host}: {source}")]
+    #[error("dial tcp: lookup {host}")]
     Resolve {
         /// The name.
         host: String,
