@@ -37,8 +37,9 @@ fn the_program_runs_with_what_the_process_says() {
         row(
             "process: descriptors",
             json!({}),
-            "cd /proc/self/fd && for fd in *; do [ $fd -gt 2 ] && readlink $fd | grep -v /proc; done; true",
-            "",
+            // Listed by a child, for listing takes a descriptor.
+            "ls /proc/$$/fd; true",
+            "0\n1\n2",
         ),
     ]);
 }
