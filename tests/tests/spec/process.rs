@@ -7,10 +7,25 @@ use serde_json::json;
 fn the_program_runs_with_what_the_process_says() {
     let bundle = Bundle::new();
     bundle.check(&[
-        row("process.args", json!({"process": {"args": ["/bin/echo", "a b", "", "c"]}}), "", "a b  c"),
-        row("process.args: looked for in PATH", json!({"process": {"args": ["printf", "%s", "x"]}}), "", "x"),
+        row(
+            "process.args",
+            json!({"process": {"args": ["/bin/echo", "a b", "", "c"]}}),
+            "",
+            "a b  c",
+        ),
+        row(
+            "process.args: looked for in PATH",
+            json!({"process": {"args": ["printf", "%s", "x"]}}),
+            "",
+            "x",
+        ),
         row("process.cwd", json!({"process": {"cwd": "/var"}}), "pwd", "/var"),
-        row("process.cwd: made when it is missing", json!({"process": {"cwd": "/new/dir"}}), "pwd", "/new/dir"),
+        row(
+            "process.cwd: made when it is missing",
+            json!({"process": {"cwd": "/new/dir"}}),
+            "pwd",
+            "/new/dir",
+        ),
         row(
             "process.env",
             json!({"process": {"env": ["PATH=/bin", "A=b=c", "EMPTY="]}}),
@@ -26,14 +41,24 @@ fn the_program_runs_with_what_the_process_says() {
         ),
         row("process.user.umask", json!({"process": {"user": {"umask": 0o027}}}), "umask", "0027"),
         row("process.user.umask: 0022 if it is not set", json!({}), "umask", "0022"),
-        row("process.noNewPrivileges", json!({}), "grep NoNewPrivs /proc/self/status", "NoNewPrivs:\t1"),
+        row(
+            "process.noNewPrivileges",
+            json!({}),
+            "grep NoNewPrivs /proc/self/status",
+            "NoNewPrivs:\t1",
+        ),
         row(
             "process.noNewPrivileges: false",
             json!({"process": {"noNewPrivileges": false}}),
             "grep NoNewPrivs /proc/self/status",
             "NoNewPrivs:\t0",
         ),
-        row("process.oomScoreAdj", json!({"process": {"oomScoreAdj": 321}}), "cat /proc/self/oom_score_adj", "321"),
+        row(
+            "process.oomScoreAdj",
+            json!({"process": {"oomScoreAdj": 321}}),
+            "cat /proc/self/oom_score_adj",
+            "321",
+        ),
         row(
             "process: descriptors",
             json!({}),
