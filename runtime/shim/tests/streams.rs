@@ -414,7 +414,8 @@ fn an_engine_that_talks_nonsense_is_cut_off_and_nobody_else() {
 fn a_terminal_has_a_size_echoes_without_headers_and_the_keys_detach() {
     let (mut stream, clients) = client(attach(1));
     // `stty` complains of a terminal that has no size yet.
-    let script = "until [ \"$(stty size 2>/dev/null)\" = '31 91' ]; do usleep 1000; done; echo sized
+    let script =
+        "until [ \"$(stty size 2>/dev/null)\" = '31 91' ]; do usleep 1000; done; echo sized
         read b; echo b=$b; exit 6";
     let rig = Rig::start(script, TERMINAL, clients);
     rig.send(&Request::Resize { width: 91, height: 31 }, &[]);
