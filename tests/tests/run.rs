@@ -115,10 +115,11 @@ fn an_init_passes_the_exit_code_and_signals_on() {
         "cat /proc/1/comm; exit 3",
     ]);
     assert_eq!((out.code, out.out.as_str(), out.err.as_str()), (3, "docker-init\n", ""));
-    let script = "trap 'exit 5' TERM; while :; do sleep 0.1; done";
+    let script = "trap 'exit 5' TERM; echo ready; while :; do sleep 0.1; done";
     engine
         .docker(&["run", "-d", "--init", "--name", "waits", "busybox", "sh", "-c", script])
         .text();
+    eventually("the trap", || engine.docker(&["logs", "waits"]).ok() == "ready\n");
     engine.docker(&["stop", "waits"]).text();
     assert_eq!(engine.docker(&["inspect", "waits", "--format", "{{.State.ExitCode}}"]).text(), "5");
 }
