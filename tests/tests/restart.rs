@@ -248,15 +248,25 @@ fn a_copy_whose_process_is_killed_fails_with_a_sentence_and_the_next_one_works()
         let mut header = [0u8; 512];
         header[..4].copy_from_slice(b"name");
         std::io::Write::write_all(&mut stdin, &header[..100]).unwrap();
-        eventually("the copy is under way", || !jobs(&engine).is_empty());
-        let job = jobs(&engine)[0];
-        let enclosed = || engine.family().into_iter().find(|member| member.parent == job);
-        eventually("the archive is read", || enclosed().is_some());
+        // The copy's job, not the one before it that has looked at the destination and ends at once.
+        let reading = || {
+            jobs(&engine).into_iter().find_map(|job| {
+                let enclosed = engine.family().into_iter().find(|member| member.parent == job)?;
+                Some((job, enclosed.pid))
+            })
+        };
+        let mut found = None;
+        eventually("the archive is read", || {
+            let before = std::mem::replace(&mut found, reading());
+            std::thread::sleep(std::time::Duration::from_millis(100));
+            found.is_some() && found == before
+        });
+        let (job, enclosed) = found.unwrap();
         send(
             "KILL",
             match victim {
                 "job" => job,
-                "enclosed" => enclosed().unwrap().pid,
+                "enclosed" => enclosed,
                 role => engine.worker(role),
             },
         );
