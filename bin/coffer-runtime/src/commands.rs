@@ -50,7 +50,7 @@ pub(crate) fn with_state(runtime: &Runtime, name: &str, flags: &ArgMatches) -> R
         "events" => events(runtime, &id, flags)?,
         "update" => update(runtime, &id, flags)?,
         other => {
-            let cause = "not implemented".to_owned();
+            let cause = "this runtime cannot save and restore running containers".to_owned();
             return Err(Error::Unsupported { what: other.to_owned(), cause });
         }
     }

@@ -15,7 +15,6 @@
 //! A failure undoes all of it; a kill leaves what is above the line at which it came.
 
 use crate::bundle::{self, Bundle};
-use crate::place::with_devices;
 use crate::record::{CgroupPlace, OCI_VERSION};
 use crate::root::{Entry, Lock, file, write_pid};
 use crate::runtime::Runtime;
@@ -318,7 +317,7 @@ impl Made<'_> {
     fn make_group(&mut self, bundle: &Bundle) -> Result<(), Error> {
         let Some(place) = &self.record.cgroup else { return Ok(()) };
         let resources = bundle.spec.linux.as_ref().and_then(|linux| linux.resources.as_ref());
-        let resources = with_devices(resources);
+        let resources = plan::with_default_devices(resources);
         if place.systemd {
             let (place, group, waiting) =
                 crate::scope::start(&bundle.spec, &self.record.id, &resources)?;

@@ -3,7 +3,6 @@
 use crate::record::CgroupPlace;
 use crate::{Error, Id};
 use cgroups::{Base, CgroupError, Group, Layout, Resources};
-use spec::oci::DeviceRule;
 
 impl CgroupPlace {
     /// The place that `cgroupsPath` names: from the top if it is absolute, else from the caller's own group; a group of
@@ -51,40 +50,6 @@ impl CgroupPlace {
 fn own_groups() -> Result<String, Error> {
     let path = "/proc/self/cgroup";
     std::fs::read_to_string(path).map_err(Error::file("read", path))
-}
-
-/// What every container may use, whatever its specification says: null, zero, full, tty, random, urandom, ptmx and the
-/// pseudo-terminals (config-linux.md, "Default Devices").
-const DEVICES: [(i64, Option<i64>); 8] = [
-    (1, Some(3)),
-    (1, Some(5)),
-    (1, Some(7)),
-    (5, Some(0)),
-    (1, Some(8)),
-    (1, Some(9)),
-    (5, Some(2)),
-    (136, None),
-];
-
-/// The limits with rules on devices that begin with "nothing" and end with what every container may use.
-pub(crate) fn with_devices(resources: Option<&Resources>) -> Resources {
-    let mut resources = resources.cloned().unwrap_or_default();
-    let rule = |allow, kind: Option<&str>, major, minor, access: &str| DeviceRule {
-        allow,
-        kind: kind.map(str::to_owned),
-        major,
-        minor,
-        access: Some(access.to_owned()),
-    };
-    let mut rules = vec![rule(false, None, None, None, "rwm")];
-    rules.append(&mut resources.devices);
-    // Making a node gives no right to open it.
-    rules.extend(["c", "b"].map(|kind| rule(true, Some(kind), None, None, "m")));
-    rules.extend(
-        DEVICES.iter().map(|(major, minor)| rule(true, Some("c"), Some(*major), *minor, "rwm")),
-    );
-    resources.devices = rules;
-    resources
 }
 
 #[cfg(test)]

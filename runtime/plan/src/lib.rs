@@ -12,6 +12,7 @@
 
 #![forbid(unsafe_code)]
 
+mod access;
 mod build;
 mod devices;
 mod error;
@@ -27,6 +28,7 @@ mod step;
 mod sysctl;
 mod text;
 
+pub use access::with_default_devices;
 pub use devices::{DeviceKind, DevicePlan, LinkPlan};
 pub use error::PlanError;
 pub use given::{CgroupView, Filter, Given, Hierarchy, SourceKind};

@@ -1,7 +1,6 @@
 //! Starting a container.
 
 use crate::containment::Cgroup;
-use crate::devices::with_defaults;
 use crate::host::Host;
 use crate::origin;
 use crate::received::{Launched, open_log};
@@ -88,7 +87,7 @@ fn attempt(host: &Host, launch: Launch, received: Launched) -> Result<Started, F
 
 fn make_group(host: &Host, launch: &Launch, parent: &str) -> Result<Group, Failure> {
     let resources = launch.spec.linux.as_ref().and_then(|linux| linux.resources.as_ref());
-    let resources = with_defaults(resources);
+    let resources = plan::with_default_devices(resources);
     let id = launch.id.as_str();
     host.with_parent(parent, |parent| parent.create(id, &resources))
         .map_err(|error| of_cgroup(&error))

@@ -22,7 +22,6 @@
 mod container;
 mod containment;
 mod delete;
-mod devices;
 mod exec;
 mod filters;
 mod group;

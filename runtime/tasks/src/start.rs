@@ -44,12 +44,14 @@ pub(crate) fn finish(
     started: Result<Started, Failure>,
     responder: Responder<Request>,
 ) {
-    let Started { task, mut cgroup, warnings } = match started {
+    let Started { task, mut cgroup, mut warnings } = match started {
         Ok(started) => started,
         Err(failure) => return responder.answer(Err(failure)),
     };
-    // Whoever hears that it runs finds a shim without them.
-    give_up_rights().ok();
+    // Whoever hears that it runs finds a shim without them. The container runs already: where this fails it is told.
+    if let Err(error) = give_up_rights() {
+        warnings.push(format!("the shim keeps the rights of its start: {error}"));
+    }
     let reply = Reply::Started { pid: task.pid, at: task.started_at, warnings };
     responder.answer(Ok((reply, Vec::new())));
     // None of these can fail in a way that a shim could mend, and it looks after its process in any case.

@@ -17,7 +17,7 @@ const DEFAULT: [(i64, Option<i64>); 8] = [
 
 /// The limits of a new container. What no rule speaks of is denied: a list that somebody left empty must not give all
 /// devices of the host to a process that may make nodes.
-pub(crate) fn with_defaults(resources: Option<&Resources>) -> Resources {
+pub fn with_default_devices(resources: Option<&Resources>) -> Resources {
     let mut resources = resources.cloned().unwrap_or_default();
     let rule = |allow, kind: Option<&str>, major, minor, access: &str| DeviceRule {
         allow,
@@ -42,7 +42,7 @@ mod tests {
 
     #[test]
     fn without_rules_only_the_default_devices_are_allowed() {
-        let rules = with_defaults(None).devices;
+        let rules = with_default_devices(None).devices;
         assert!(!rules[0].allow && rules[0].kind.is_none());
         let opened = rules.iter().filter(|rule| rule.access.as_deref() != Some("m"));
         let numbers: Vec<_> = opened.skip(1).map(|rule| (rule.major, rule.minor)).collect();
