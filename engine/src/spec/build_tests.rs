@@ -86,7 +86,7 @@ fn the_default_is_dockers() {
         [&format!("PATH={}", environment::PATH), "HOSTNAME=070707070707", "A=1", "HOME=/root"]
     );
     assert_eq!((process.cwd.as_str(), process.oom_score_adj), ("/", Some(0)));
-    assert_eq!(process.capabilities.as_ref().unwrap().effective, caps::DEFAULT);
+    assert_eq!(process.capabilities.as_ref().unwrap().effective, spec::linux::DEFAULT_CAPABILITIES);
     let linux = built.spec.linux.as_ref().unwrap();
     let namespaces: Vec<_> =
         linux.namespaces.iter().map(|namespace| namespace.kind.as_str()).collect();

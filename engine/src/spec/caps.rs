@@ -1,26 +1,8 @@
 //! Which capabilities a container gets: Docker's fourteen, changed by `--cap-add`, `--cap-drop` and `--privileged`.
 
 use spec::Failure;
-use spec::linux::CAPABILITIES;
+use spec::linux::{CAPABILITIES, DEFAULT_CAPABILITIES};
 use spec::oci::Capabilities;
-
-/// What a container gets when nothing is asked for, in Docker's order.
-pub const DEFAULT: [&str; 14] = [
-    "CAP_CHOWN",
-    "CAP_DAC_OVERRIDE",
-    "CAP_FSETID",
-    "CAP_FOWNER",
-    "CAP_MKNOD",
-    "CAP_NET_RAW",
-    "CAP_SETGID",
-    "CAP_SETUID",
-    "CAP_SETFCAP",
-    "CAP_SETPCAP",
-    "CAP_NET_BIND_SERVICE",
-    "CAP_SYS_CHROOT",
-    "CAP_KILL",
-    "CAP_AUDIT_WRITE",
-];
 
 const EVERY: &str = "ALL";
 
@@ -59,7 +41,7 @@ pub fn granted(add: &[String], drop: &[String], privileged: bool) -> Result<Vec<
         return Ok(add);
     }
     let mut names: Vec<String> =
-        owned(&DEFAULT).into_iter().filter(|name| !is(&drop, name)).collect();
+        owned(&DEFAULT_CAPABILITIES).into_iter().filter(|name| !is(&drop, name)).collect();
     for name in add {
         if !names.contains(&name) {
             names.push(name);
@@ -93,7 +75,7 @@ mod tests {
 
     #[test]
     fn the_default_is_dockers_fourteen() {
-        assert_eq!(granted(&[], &[], false).unwrap(), texts(&DEFAULT));
+        assert_eq!(granted(&[], &[], false).unwrap(), texts(&DEFAULT_CAPABILITIES));
     }
 
     #[test]

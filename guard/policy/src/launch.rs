@@ -1,7 +1,8 @@
 //! Whole specifications: what a container or exec would get beyond the default.
 
-use crate::{DEFAULT_CAPABILITIES, Policy, kernel};
+use crate::{Policy, kernel};
 use messages::task::{Exec, Launch, Namespace, Seccomp};
+use spec::linux::DEFAULT_CAPABILITIES;
 use spec::oci::{Capabilities, Linux, Mount, Process, Spec};
 use spec::{Class, Failure};
 

@@ -7,26 +7,10 @@ mod machine;
 use machine::{Data, Evaluator, edges, edges_of, run};
 use proptest::prelude::*;
 use seccomp::{Action, Arch, Condition, Filter, Flag, Operator, Profile, Rule};
+use spec::linux::DEFAULT_CAPABILITIES;
 
 const AUDITS: [u32; 5] = [0xc000_003e, 0x4000_0003, 0xc000_00b7, 0x4000_0028, 0xc000_0016];
 
-/// The capabilities of a container that asks for none in particular.
-const DEFAULT_CAPABILITIES: [&str; 14] = [
-    "CAP_CHOWN",
-    "CAP_DAC_OVERRIDE",
-    "CAP_FSETID",
-    "CAP_FOWNER",
-    "CAP_MKNOD",
-    "CAP_NET_RAW",
-    "CAP_SETGID",
-    "CAP_SETUID",
-    "CAP_SETFCAP",
-    "CAP_SETPCAP",
-    "CAP_NET_BIND_SERVICE",
-    "CAP_SYS_CHROOT",
-    "CAP_KILL",
-    "CAP_AUDIT_WRITE",
-];
 const MORE_CAPABILITIES: [&str; 4] =
     ["CAP_SYS_ADMIN", "CAP_SYSLOG", "CAP_SYS_PTRACE", "CAP_PERFMON"];
 

@@ -2,10 +2,10 @@
 
 use messages::task::Seccomp;
 use plan::Filter;
-use policy::DEFAULT_CAPABILITIES;
 use rustix::pipe::{PipeFlags, pipe_with};
 use rustix::process::{Pid, WaitOptions};
 use seccomp::{Arch, Profile};
+use spec::linux::DEFAULT_CAPABILITIES;
 use spec::{Class, Failure};
 use std::collections::BTreeMap;
 use std::fs::File;

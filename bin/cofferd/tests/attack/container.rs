@@ -141,7 +141,7 @@ pub(crate) fn mount(destination: &str, kind: &str, options: &[&str]) -> oci::Mou
 }
 
 pub(crate) fn process() -> oci::Process {
-    let capabilities = policy::DEFAULT_CAPABILITIES.map(str::to_owned).to_vec();
+    let capabilities = spec::linux::DEFAULT_CAPABILITIES.map(str::to_owned).to_vec();
     oci::Process {
         args: vec!["true".to_owned()],
         env: vec!["PATH=/bin".to_owned()],

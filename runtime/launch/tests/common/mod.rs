@@ -21,23 +21,7 @@ use std::path::Path;
 use sys::clone::Namespaces;
 use sys::pidfd::{Exit, wait};
 
-/// Docker's default set.
-pub const DEFAULT_CAPS: [&str; 14] = [
-    "CAP_CHOWN",
-    "CAP_DAC_OVERRIDE",
-    "CAP_FSETID",
-    "CAP_FOWNER",
-    "CAP_MKNOD",
-    "CAP_NET_RAW",
-    "CAP_SETGID",
-    "CAP_SETUID",
-    "CAP_SETFCAP",
-    "CAP_SETPCAP",
-    "CAP_NET_BIND_SERVICE",
-    "CAP_SYS_CHROOT",
-    "CAP_KILL",
-    "CAP_AUDIT_WRITE",
-];
+pub use spec::linux::DEFAULT_CAPABILITIES as DEFAULT_CAPS;
 
 /// A container that is being described.
 pub struct Bundle {
