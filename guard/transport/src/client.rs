@@ -102,7 +102,7 @@ fn closed(operation: &'static str) -> TransportError {
 /// Makes a socket fit for tokio.
 #[expect(
     deprecated,
-    reason = "the successor is unsafe to call; a Connection owns its one descriptor for good"
+    reason = "the successor needs a promise that a Connection, which owns its one descriptor for good, keeps by itself"
 )]
 pub(crate) fn register(socket: OwnedFd) -> std::io::Result<AsyncFd<Connection>> {
     rustix::io::ioctl_fionbio(&socket, true)?;
